@@ -1,0 +1,1 @@
+//! footbridge: a reverse proxy and load balancer without an async runtime.

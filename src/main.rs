@@ -1,0 +1,2 @@
+//! The program `footbridge`.
+fn main() {}
