@@ -1,1 +1,2 @@
 //! footbridge: a reverse proxy and load balancer without an async runtime.
+pub mod socketserver;

@@ -1,0 +1,75 @@
+//! A conversation: one connection's business, as a value that can be put down and taken up again.
+
+use std::io;
+use std::time::Instant;
+
+use super::readiness::Readiness;
+use super::room::Token;
+use super::workers::Worker;
+
+/// What goes on over one connection, from its accepting to its end.
+///
+/// A worker calls [`resume`](Conversation::resume) when something happened that the conversation waits for; it goes on
+/// until it would have to wait again, and returns how. It holds no thread in between.
+pub trait Conversation: Send {
+    /// Goes on as far as it can without waiting.
+    fn resume(self: Box<Self>, wake: Wake, worker: &mut Worker) -> Next;
+}
+
+/// What becomes of a conversation after a turn.
+pub enum Next {
+    /// It is over: its sockets are closed.
+    End,
+    /// It could go on, and lets others go first.
+    GiveWay(Box<dyn Conversation>),
+    /// It waits in the room.
+    Wait(Box<dyn Conversation>, Ticket),
+}
+
+/// What a conversation waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    /// The place where it sits: its client's socket.
+    pub at: Token,
+    /// What it wants to hear of that socket.
+    pub wants: Readiness,
+    /// A second socket to listen to: its backend's.
+    pub other: Option<Token>,
+    /// What it wants to hear of the second socket.
+    pub other_wants: Readiness,
+    /// When to wake it if nothing happens.
+    pub deadline: Instant,
+    /// Nothing would be lost if the connection ended now: a server that stops ends it at once.
+    pub idle: bool,
+}
+
+/// Why a conversation goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wake {
+    /// What happened at its own socket.
+    pub own: Readiness,
+    /// What happened at the second socket.
+    pub other: Readiness,
+    /// Its deadline has passed.
+    pub timed_out: bool,
+    /// The server stops, and the conversation was idle: it should end.
+    pub draining: bool,
+}
+
+/// A conversation that holds its worker from beginning to end: `serve` may block as it likes.
+///
+/// The simple way to serve a connection, as Python's `handle()` does, at the price of a thread for as long as it takes.
+pub fn blocking(serve: impl FnOnce() -> io::Result<()> + Send + 'static) -> Next {
+    Next::GiveWay(Box::new(Blocking(serve)))
+}
+
+struct Blocking<F>(F);
+
+impl<F: FnOnce() -> io::Result<()> + Send> Conversation for Blocking<F> {
+    fn resume(self: Box<Self>, _: Wake, worker: &mut Worker) -> Next {
+        if let Err(error) = worker.block(self.0) {
+            log::debug!("a connection ended: {error}");
+        }
+        Next::End
+    }
+}

@@ -1,0 +1,60 @@
+//! Threads and sockets: an accept loop, a pool of workers, and a room where connections wait without a thread.
+//!
+//! Python: the module `socketserver`. Knows nothing of HTTP.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`server`] | the accept loop: [`TcpServer`], [`RequestHandler`] |
+//! | [`conversation`] | a connection as a value: [`Conversation`], and what it waits for: [`Ticket`] |
+//! | [`workers`] | threads that take turns at polling and working: [`Workers`] |
+//! | `room` | who waits where, and for what |
+//! | [`socket`] | [`Socket`]: tried without blocking, or blocked on with a deadline |
+//!
+//! A server that gives back what it gets, one thread a connection, as a first step:
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::{SocketAddr, TcpStream};
+//! use std::sync::Arc;
+//! use footbridge::socketserver::{Next, RequestHandler, Socket, TcpServer, Workers, blocking};
+//!
+//! struct Echo;
+//! impl RequestHandler for Echo {
+//!     fn handle(self: Arc<Self>, mut request: Socket, _: SocketAddr) -> Next {
+//!         blocking(move || {
+//!             let mut bytes = [0; 1024];
+//!             loop {
+//!                 let read = request.read(&mut bytes)?;
+//!                 if read == 0 { return Ok(()) }
+//!                 request.write_all(&bytes[..read])?;
+//!             }
+//!         })
+//!     }
+//! }
+//!
+//! let server = TcpServer::bind("127.0.0.1:0", Echo, &Workers::new("echo", 4)?)?;
+//! let (address, stop) = (server.address(), server.shutdown_handle());
+//! let serving = std::thread::spawn(move || server.serve_forever());
+//! let mut client = TcpStream::connect(address)?;
+//! client.write_all(b"hello")?;
+//! let mut answer = [0; 5];
+//! client.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"hello");
+//! stop.shutdown();
+//! serving.join().expect("the accept loop does not panic");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+pub mod conversation;
+pub mod readiness;
+mod room;
+pub mod server;
+pub mod socket;
+pub mod workers;
+
+pub use conversation::{Conversation, Next, Ticket, Wake, blocking};
+pub use readiness::Readiness;
+pub use room::Token;
+pub use server::{RequestHandler, ShutdownHandle, TcpServer};
+pub use socket::Socket;
+pub use workers::{Worker, Workers};

@@ -1,0 +1,224 @@
+//! The waiting room: where connections are that no thread works on.
+//!
+//! One *place* a registered socket. A place holds what waits there, or, if an edge came while nobody waited, that
+//! edge, so that entering the room looks at the place first and goes on at once if something came in between.
+//! A conversation sits at one place (its client's) and may listen to a second socket (its backend's) from there.
+//!
+//! This file is the bookkeeping only: no threads, no system calls. [`super::workers`] holds the lock around it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::conversation::{Conversation, Ticket, Wake};
+use super::readiness::Readiness;
+
+/// Names a place in the room; the number of a socket's registration with the poller.
+///
+/// A token is used again after its socket was closed. An edge of the old socket that is still under way then reaches
+/// the new one, and does no harm: whoever is woken looks, finds nothing, and waits again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(pub(super) u32);
+
+/// Deadlines are looked at no more often than this: a wait may end late by as much, and looking costs next to nothing.
+const CHECK_EVERY: Duration = Duration::from_millis(10);
+
+/// What is known of one registered socket.
+#[derive(Default)]
+struct Place {
+    /// Edges that nobody has taken yet.
+    fired: Readiness,
+    /// Who is concerned by this socket's edges, if not who sits here: the place of the client that this backend's
+    /// socket works for.
+    concerns: Option<Token>,
+    guest: Option<Guest>,
+}
+
+/// What waits at a place, and for what.
+struct Guest {
+    conversation: Box<dyn Conversation>,
+    ticket: Ticket,
+}
+
+/// A conversation that can go on, and why.
+pub(super) struct Ready {
+    pub(super) conversation: Box<dyn Conversation>,
+    pub(super) wake: Wake,
+    /// When it came to stand in the queue.
+    pub(super) since: Instant,
+}
+
+pub(super) struct Room {
+    places: Vec<Place>,
+    free: Vec<Token>,
+    ready: VecDeque<Ready>,
+    /// Conversations that gave way to others: they go on after the next look at the poller.
+    gave_way: VecDeque<Ready>,
+    /// No deadline comes before this.
+    next_check: Option<Instant>,
+    draining: bool,
+    guests: usize,
+}
+
+impl Room {
+    pub(super) fn new() -> Room {
+        Room {
+            places: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            gave_way: VecDeque::new(),
+            next_check: None,
+            draining: false,
+            guests: 0,
+        }
+    }
+
+    pub(super) fn take_place(&mut self) -> Token {
+        if let Some(token) = self.free.pop() {
+            return token;
+        }
+        self.places.push(Place::default());
+        Token(u32::try_from(self.places.len() - 1).expect("fewer sockets than 2^32"))
+    }
+
+    /// Frees a place. Nobody waits there: a guest owns its socket, so it was taken out before the socket was dropped.
+    pub(super) fn leave_place(&mut self, token: Token) {
+        self.places[token.0 as usize] = Place::default();
+        self.free.push(token);
+    }
+
+    /// How many wait.
+    pub(super) fn guests(&self) -> usize {
+        self.guests
+    }
+
+    /// Lets `conversation` wait, or gives it back if what it waits for has happened already.
+    pub(super) fn enter(&mut self, conversation: Box<dyn Conversation>, ticket: Ticket) -> Option<Ready> {
+        if let Some(other) = ticket.other {
+            self.places[other.0 as usize].concerns = Some(ticket.at);
+        }
+        let heard = self.heard(&ticket);
+        let at = ticket.at.0 as usize;
+        if heard || (self.draining && ticket.idle) {
+            let wake = Wake { draining: self.draining, ..self.collect(&ticket) };
+            return Some(Ready { conversation, wake, since: Instant::now() });
+        }
+        if self.next_check.is_none_or(|check| ticket.deadline < check) {
+            self.next_check = Some(ticket.deadline);
+        }
+        self.places[at].guest = Some(Guest { conversation, ticket });
+        self.guests += 1;
+        None
+    }
+
+    /// Whether one of the things that `ticket` waits for has happened.
+    fn heard(&self, ticket: &Ticket) -> bool {
+        let own = self.places[ticket.at.0 as usize].fired;
+        let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.0 as usize].fired);
+        own.intersects(ticket.wants | Readiness::BROKEN)
+            || other.intersects(ticket.other_wants | Readiness::BROKEN)
+    }
+
+    /// Takes the edges of both sockets out.
+    fn collect(&mut self, ticket: &Ticket) -> Wake {
+        let own = self.places[ticket.at.0 as usize].fired.take();
+        let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.0 as usize].fired.take());
+        Wake { own, other, ..Wake::default() }
+    }
+
+    /// The edges that came to a socket that nobody listened to, such as an idle backend connection's.
+    pub(super) fn take_edges(&mut self, token: Token) -> Readiness {
+        self.places[token.0 as usize].fired.take()
+    }
+
+    /// An edge: wakes whom it concerns, if they wait for it, or is kept until they do.
+    pub(super) fn edge(&mut self, token: Token, edges: Readiness, now: Instant) {
+        let Some(place) = self.places.get_mut(token.0 as usize) else { return };
+        place.fired |= edges;
+        let seat = match place.concerns {
+            Some(seat) if place.guest.is_none() => seat,
+            _ => token,
+        };
+        let Some(guest) = self.places.get(seat.0 as usize).and_then(|place| place.guest.as_ref()) else { return };
+        let listens = seat == token || guest.ticket.other == Some(token);
+        if listens && self.heard(&guest.ticket) {
+            self.rouse(seat, now, Wake::default());
+        }
+    }
+
+    /// Moves the guest at `seat` to the ready queue.
+    fn rouse(&mut self, seat: Token, now: Instant, why: Wake) {
+        let Some(Guest { conversation, ticket }) = self.places[seat.0 as usize].guest.take() else { return };
+        self.guests -= 1;
+        let edges = self.collect(&ticket);
+        let wake = Wake { own: edges.own, other: edges.other, ..why };
+        self.ready.push_back(Ready { conversation, wake, since: now });
+    }
+
+    /// Wakes all whose deadline has passed.
+    pub(super) fn expire(&mut self, now: Instant) {
+        if self.next_check.is_none_or(|check| now < check) {
+            return;
+        }
+        let mut next = None;
+        for seat in 0..self.places.len() {
+            let Some(guest) = &self.places[seat].guest else { continue };
+            let deadline = guest.ticket.deadline;
+            if deadline <= now {
+                let why = Wake { timed_out: true, ..Wake::default() };
+                self.rouse(Token(u32::try_from(seat).expect("fewer sockets than 2^32")), now, why);
+            } else {
+                next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
+            }
+        }
+        self.next_check = next.map(|next| next.max(now + CHECK_EVERY));
+    }
+
+    /// When [`Room::expire`] has to be called next.
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        self.next_check
+    }
+
+    /// From now on nobody waits idly: those who do are woken to end, and those who would are told.
+    pub(super) fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        for seat in 0..self.places.len() {
+            if self.places[seat].guest.as_ref().is_some_and(|guest| guest.ticket.idle) {
+                let why = Wake { draining: true, ..Wake::default() };
+                self.rouse(Token(u32::try_from(seat).expect("fewer sockets than 2^32")), now, why);
+            }
+        }
+    }
+
+    /// Wakes the one that has been idle for longest, to end: all idle ones wait equally long, so its deadline is next.
+    pub(super) fn end_longest_idle(&mut self, now: Instant) {
+        let idle = |place: &Place| place.guest.as_ref().filter(|guest| guest.ticket.idle).map(|guest| guest.ticket);
+        if let Some(oldest) = self.places.iter().filter_map(idle).min_by_key(|ticket| ticket.deadline) {
+            self.rouse(oldest.at, now, Wake { draining: true, ..Wake::default() });
+        }
+    }
+
+    pub(super) fn push_ready(&mut self, ready: Ready) {
+        self.ready.push_back(ready);
+    }
+
+    pub(super) fn give_way(&mut self, ready: Ready) {
+        self.gave_way.push_back(ready);
+    }
+
+    pub(super) fn pop_ready(&mut self) -> Option<Ready> {
+        self.ready.pop_front()
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn has_given_way(&self) -> bool {
+        !self.gave_way.is_empty()
+    }
+
+    /// Those who gave way stand behind all that the poller has just brought.
+    pub(super) fn requeue(&mut self) {
+        self.ready.append(&mut self.gave_way);
+    }
+}

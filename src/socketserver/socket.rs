@@ -1,0 +1,296 @@
+//! A connected socket that can be tried without blocking, waited for in the room, or simply blocked on.
+//!
+//! The stream stays in std's blocking mode. `try_` methods pass `MSG_DONTWAIT` with the call, so no mode has to be
+//! switched and one socket serves both manners: the reverse proxy tries and then waits in the
+//! [waiting room](super::room), a plain handler reads and writes through [`std::io::Read`] and [`std::io::Write`]
+//! until its deadline.
+//!
+//! The socket remembers what the last call told: after a read that got less than it had room for, there is nothing
+//! more until the next edge, and [`Socket::try_read`] says so without asking the kernel again.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+
+use super::readiness::Readiness;
+use super::room::Token;
+use super::workers::Shared;
+
+/// A connected stream socket. Dropping it closes the connection and frees its place in the room.
+///
+/// Python: `request` / `connection` of a `BaseRequestHandler`.
+#[doc(alias = "connection")]
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    place: Option<Place>,
+    /// An edge came since a read last found the end of what had arrived.
+    readable: bool,
+    writable: bool,
+    /// FIN or RST was announced: reads go on until they meet it, since no further edge will tell of it.
+    hung_up: bool,
+    deadline: Option<Instant>,
+}
+
+/// The socket's registration: freed on drop.
+#[derive(Debug)]
+struct Place {
+    workers: Arc<Shared>,
+    token: Token,
+    watches_writes: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.workers.leave_place(self.token);
+    }
+}
+
+impl Socket {
+    /// A socket for plain blocking use, such as a client's.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Socket {
+        // Without a registration no edge will ever tell, so every call asks the kernel.
+        Socket { stream, place: None, readable: true, writable: true, hung_up: true, deadline: None }
+    }
+
+    /// Registers the socket with the poller behind `workers`, once and edge-triggered, so that it can wait.
+    ///
+    /// # Errors
+    /// What registering with the poller returns, such as no memory for another watch.
+    pub(super) fn register(stream: TcpStream, workers: &Arc<Shared>) -> io::Result<Socket> {
+        let token = workers.take_place();
+        let place = Place { workers: Arc::clone(workers), token, watches_writes: false };
+        workers.watch(stream.as_fd(), token)?;
+        Ok(Socket { stream, place: Some(place), readable: false, writable: true, hung_up: false, deadline: None })
+    }
+
+    /// The place in the waiting room that this socket's edges arrive at.
+    ///
+    /// # Panics
+    /// If the socket was made by [`Socket::new`]: it cannot wait.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.place.as_ref().expect("only registered sockets wait in the room").token
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    /// As [`TcpStream::peer_addr`]: the connection may be gone already.
+    pub fn peer_address(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Takes in what the poller told about this socket.
+    pub fn note(&mut self, edges: Readiness) {
+        if edges.intersects(Readiness::READ) {
+            self.readable = true;
+        }
+        if edges.intersects(Readiness::WRITE) {
+            self.writable = true;
+        }
+        if edges.intersects(Readiness::HALF_CLOSED | Readiness::BROKEN) {
+            self.readable = true;
+            self.hung_up = true;
+        }
+    }
+
+    /// Whether a read may find something: if not, the socket may wait in the room.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Appends what has arrived to `buffer`, as far as its spare capacity goes; `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing is there; else what `recv` returns.
+    pub fn try_read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let room = buffer.capacity() - buffer.len();
+        debug_assert!(room > 0, "a read into a full buffer cannot be told from the end of the stream");
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let received = self.retried(RecvFlags::DONTWAIT, |stream, flags| {
+            rustix::net::recv(stream, rustix::buffer::spare_capacity(buffer), flags).map(|(read, _)| read)
+        });
+        self.remember_read(&received, room);
+        received
+    }
+
+    /// As [`Socket::try_read`], into a slice.
+    ///
+    /// # Errors
+    /// As [`Socket::try_read`].
+    pub fn try_read_slice(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let room = buffer.len();
+        let received = self.retried(RecvFlags::DONTWAIT, |stream, flags| {
+            rustix::net::recv(stream, &mut *buffer, flags).map(|(read, _)| read)
+        });
+        self.remember_read(&received, room);
+        received
+    }
+
+    /// An edge tells of new bytes only. After a read that would block, or that got less than it had room for, all
+    /// that had arrived was taken, and the next bytes bring an edge of their own. Not so the end of the stream: its
+    /// edge may have been the one that brought us here, so after a hang-up only "would block" ends the reading.
+    fn remember_read(&mut self, received: &io::Result<usize>, room: usize) {
+        match received {
+            Ok(read) => self.readable = *read == room || self.hung_up,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = self.place.is_none();
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Writes what the socket takes now; less than all of it means that the peer is slower than we are.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if it takes nothing; else what `send` returns.
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_send(bytes.len(), |stream| {
+            rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+        })
+    }
+
+    /// As [`Socket::try_write`], for two pieces that need not lie side by side.
+    ///
+    /// # Errors
+    /// As [`Socket::try_write`].
+    pub fn try_write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        self.try_send(first.len() + second.len(), |stream| {
+            rustix::net::sendmsg(
+                stream,
+                &[IoSlice::new(first), IoSlice::new(second)],
+                &mut SendAncillaryBuffer::default(),
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            )
+        })
+    }
+
+    fn try_send(
+        &mut self,
+        length: usize,
+        send: impl Fn(&TcpStream) -> rustix::io::Result<usize>,
+    ) -> io::Result<usize> {
+        if !self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let sent = self.retried((), |stream, ()| send(stream));
+        match &sent {
+            Ok(sent) if *sent < length => self.await_writes()?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_writes()?,
+            _ => {}
+        }
+        sent
+    }
+
+    /// Most sockets never fill up, so write edges are asked for when the first write comes up short: one call to
+    /// the poller for a slow peer, none for the others. Asking anew looks at the socket anew, so no edge is missed.
+    fn await_writes(&mut self) -> io::Result<()> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        self.writable = false;
+        if !place.watches_writes {
+            place.watches_writes = true;
+            place.workers.watch_writes(self.stream.as_fd(), place.token)?;
+        }
+        Ok(())
+    }
+
+    fn retried<F: Copy>(
+        &self,
+        flags: F,
+        mut call: impl FnMut(&TcpStream, F) -> rustix::io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match call(&self.stream, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return result.map_err(io::Error::from),
+            }
+        }
+    }
+
+    /// Whether the peer has sent nothing and not closed: asks the kernel, takes nothing away.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let peeked = rustix::net::recv(&self.stream, &mut [0u8; 1], RecvFlags::DONTWAIT | RecvFlags::PEEK);
+        matches!(peeked, Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// Ends our side: the peer reads the end of the stream, and can still send.
+    ///
+    /// # Errors
+    /// As [`TcpStream::shutdown`].
+    pub fn end_writes(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// From now on, blocking reads and writes fail with [`io::ErrorKind::TimedOut`] when `deadline` has passed; a
+    /// deadline, because a limit on each single read would let a peer drip bytes for ever.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// Blocks until `wanted` or the deadline.
+    fn wait_until(&self, wanted: PollFlags) -> io::Result<()> {
+        loop {
+            let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let left = left.map(|left| Timespec::try_from(left).expect("a wait shorter than an age"));
+            let mut sockets = [PollFd::new(&self.stream, wanted)];
+            match rustix::event::poll(&mut sockets, left.as_ref()) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Blocks until bytes arrive, the stream ends or the deadline passes.
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.readable = true;
+            match self.try_read_slice(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_until(PollFlags::IN)?,
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Blocks until the socket takes bytes or the deadline passes.
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            self.writable = true;
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_until(PollFlags::OUT)?,
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
