@@ -1,2 +1,70 @@
-//! The program `footbridge`.
-fn main() {}
+//! The program `footbridge`: reads the command line and runs what it asks for.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use footbridge::args::{self, Config, Outcome};
+use footbridge::logging::{self, AccessLog};
+use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
+use footbridge::serve;
+use footbridge::socketserver::Workers;
+
+/// The command line, or a value in it, is wrong.
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    match args::parse(&arguments) {
+        Outcome::Print(text) => print(&text, ExitCode::SUCCESS),
+        Outcome::NoArguments(help) => print(&help, ExitCode::from(WRONG_USAGE)),
+        Outcome::Wrong(line) => {
+            eprintln!("footbridge: {line}");
+            ExitCode::from(WRONG_USAGE)
+        }
+        Outcome::Run(config) => exit_code(run(&config)),
+        Outcome::Demo { listen } => exit_code(Err(format!("demo {listen}"))),
+    }
+}
+
+/// Unlike `print!`, takes it when the reader has gone.
+fn print(text: &str, code: ExitCode) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => code,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn exit_code(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("footbridge: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A proxy in front of the given backends, until a signal.
+fn run(config: &Config) -> Result<(), String> {
+    let _logs = logging::start(config.log_level, &config.access_log, config.log_format)
+        .map_err(|error| format!("cannot log: {error}"))?;
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    let allowed = serve::raise_descriptor_limit();
+    let most_connections = config.settings.limits.connections.unwrap_or(allowed);
+    let workers = Workers::new("worker", config.workers).map_err(|error| format!("cannot start: {error}"))?;
+    let balancer = Arc::new(LoadBalancer::new(config.to.iter().cloned(), config.seed, &config.settings));
+    let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
+    let handler = ReverseProxyHandler::new(balancer, config.settings.clone())
+        .trusting(config.trust.clone())
+        .with_access_log(access_log);
+    let handler = Arc::new(handler);
+    let listeners = config.listen.iter().map(|address| {
+        let server = serve::listen(*address, Arc::clone(&handler), &workers)?;
+        Ok(server.with_most_connections(most_connections))
+    });
+    let servers = listeners.collect::<Result<Vec<_>, String>>()?;
+    serve::serve_until_signal(servers, &workers, config.settings.timeouts.shutdown)
+}

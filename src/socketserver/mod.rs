@@ -32,7 +32,7 @@
 //!     }
 //! }
 //!
-//! let server = TcpServer::bind("127.0.0.1:0", Echo, &Workers::new("echo", 4)?)?;
+//! let server = TcpServer::bind("127.0.0.1:0", Arc::new(Echo), &Workers::new("echo", 4)?)?;
 //! let (address, stop) = (server.address(), server.shutdown_handle());
 //! let serving = std::thread::spawn(move || server.serve_forever());
 //! let mut client = TcpStream::connect(address)?;
@@ -45,6 +45,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod buffer;
 pub mod conversation;
 pub mod readiness;
 mod room;
@@ -52,6 +53,7 @@ pub mod server;
 pub mod socket;
 pub mod workers;
 
+pub use buffer::{Buffer, Outgoing};
 pub use conversation::{Conversation, Next, Ticket, Wake, blocking};
 pub use readiness::Readiness;
 pub use room::Token;

@@ -114,8 +114,7 @@ impl Room {
     fn heard(&self, ticket: &Ticket) -> bool {
         let own = self.places[ticket.at.0 as usize].fired;
         let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.0 as usize].fired);
-        own.intersects(ticket.wants | Readiness::BROKEN)
-            || other.intersects(ticket.other_wants | Readiness::BROKEN)
+        own.intersects(ticket.wants | Readiness::BROKEN) || other.intersects(ticket.other_wants | Readiness::BROKEN)
     }
 
     /// Takes the edges of both sockets out.
@@ -128,6 +127,11 @@ impl Room {
     /// The edges that came to a socket that nobody listened to, such as an idle backend connection's.
     pub(super) fn take_edges(&mut self, token: Token) -> Readiness {
         self.places[token.0 as usize].fired.take()
+    }
+
+    /// Whether an edge came to a socket that nobody listens to.
+    pub(super) fn has_edge(&self, token: Token) -> bool {
+        self.places[token.0 as usize].fired.intersects(Readiness::READ)
     }
 
     /// An edge: wakes whom it concerns, if they wait for it, or is kept until they do.

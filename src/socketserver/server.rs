@@ -55,14 +55,14 @@ impl<H: RequestHandler> TcpServer<H> {
     /// As [`TcpListener::bind`]: the address is in use, not ours, or its port needs more rights.
     #[doc(alias = "server_bind")]
     #[doc(alias = "server_activate")]
-    pub fn bind(address: impl ToSocketAddrs, handler: H, workers: &Workers) -> io::Result<TcpServer<H>> {
+    pub fn bind(address: impl ToSocketAddrs, handler: Arc<H>, workers: &Workers) -> io::Result<TcpServer<H>> {
         let listener = TcpListener::bind(address)?;
         // Small writes leave at once; each write of ours is as large as it can be. Accepted sockets inherit this.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         Ok(TcpServer {
             address: listener.local_addr()?,
             listener,
-            handler: Arc::new(handler),
+            handler,
             workers: workers.clone(),
             most_connections: usize::MAX,
             stopping: Arc::new(AtomicBool::new(false)),

@@ -34,6 +34,8 @@ pub struct Socket {
     writable: bool,
     /// FIN or RST was announced: reads go on until they meet it, since no further edge will tell of it.
     hung_up: bool,
+    /// RST came, or both sides have ended.
+    broken: bool,
     deadline: Option<Instant>,
 }
 
@@ -56,7 +58,7 @@ impl Socket {
     #[must_use]
     pub fn new(stream: TcpStream) -> Socket {
         // Without a registration no edge will ever tell, so every call asks the kernel.
-        Socket { stream, place: None, readable: true, writable: true, hung_up: true, deadline: None }
+        Socket { stream, place: None, readable: true, writable: true, hung_up: true, broken: false, deadline: None }
     }
 
     /// Registers the socket with the poller behind `workers`, once and edge-triggered, so that it can wait.
@@ -67,7 +69,15 @@ impl Socket {
         let token = workers.take_place();
         let place = Place { workers: Arc::clone(workers), token, watches_writes: false };
         workers.watch(stream.as_fd(), token)?;
-        Ok(Socket { stream, place: Some(place), readable: false, writable: true, hung_up: false, deadline: None })
+        Ok(Socket {
+            stream,
+            place: Some(place),
+            readable: false,
+            writable: true,
+            hung_up: false,
+            broken: false,
+            deadline: None,
+        })
     }
 
     /// The place in the waiting room that this socket's edges arrive at.
@@ -95,6 +105,7 @@ impl Socket {
         if edges.intersects(Readiness::WRITE) {
             self.writable = true;
         }
+        self.broken |= edges.intersects(Readiness::BROKEN);
         if edges.intersects(Readiness::HALF_CLOSED | Readiness::BROKEN) {
             self.readable = true;
             self.hung_up = true;
@@ -158,9 +169,7 @@ impl Socket {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if it takes nothing; else what `send` returns.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_send(bytes.len(), |stream| {
-            rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
-        })
+        self.try_send(bytes.len(), |stream| rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
     }
 
     /// As [`Socket::try_write`], for two pieces that need not lie side by side.
@@ -178,11 +187,7 @@ impl Socket {
         })
     }
 
-    fn try_send(
-        &mut self,
-        length: usize,
-        send: impl Fn(&TcpStream) -> rustix::io::Result<usize>,
-    ) -> io::Result<usize> {
+    fn try_send(&mut self, length: usize, send: impl Fn(&TcpStream) -> rustix::io::Result<usize>) -> io::Result<usize> {
         if !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -227,6 +232,12 @@ impl Socket {
         matches!(peeked, Err(rustix::io::Errno::AGAIN))
     }
 
+    /// Makes closing the socket reset the connection: the peer sees an error instead of an end.
+    pub fn reset_on_close(&self) {
+        // It fails on a connection that is gone already, which is as well.
+        let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
+    }
+
     /// Ends our side: the peer reads the end of the stream, and can still send.
     ///
     /// # Errors
@@ -239,6 +250,40 @@ impl Socket {
     /// deadline, because a limit on each single read would let a peer drip bytes for ever.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
+    }
+
+    /// Blocks until something can be read.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] if the deadline comes first.
+    pub fn wait_readable(&mut self) -> io::Result<()> {
+        self.wait_until(PollFlags::IN)?;
+        self.readable = true;
+        Ok(())
+    }
+
+    /// Whether the connection was reset, or ended in both directions.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether an edge came since anybody looked, on a connection on which nothing is expected.
+    #[must_use]
+    pub fn has_edge(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.workers.has_edge(place.token))
+    }
+
+    /// Whether this connection, on which nothing is expected, is as it was: the peer has neither sent nor closed.
+    /// Costs a system call only if an edge came that may have told of bytes already taken.
+    pub fn is_idle(&mut self) -> bool {
+        if let Some(place) = &self.place {
+            self.note(place.workers.take_edges(place.token));
+        }
+        if self.readable && !self.hung_up && self.is_quiet() {
+            self.readable = false;
+        }
+        !self.readable
     }
 
     /// Blocks until `wanted` or the deadline.

@@ -21,6 +21,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use threadpool::ThreadPool;
 
+use super::buffer::Lendable;
 use super::conversation::{Next, Wake};
 use super::readiness::Readiness;
 use super::room::{Ready, Room, Token};
@@ -37,6 +38,9 @@ const IDLE_FOLLOWER: Duration = Duration::from_secs(30);
 
 /// A buffer to work in. The worker lends it to whichever conversation it serves, so waiting connections hold none.
 const BUFFER_BYTES: usize = 16 * 1024;
+
+/// As many as one conversation works with: two to read into, two to write from.
+const SPARE_BUFFERS: usize = 4;
 
 /// The token of the wake-up call to a sleeping leader.
 const WAKE_UP: mio::Token = mio::Token(usize::MAX);
@@ -141,12 +145,10 @@ impl Workers {
                 let ready = Ready { conversation, wake: Wake::default(), since: Instant::now() };
                 self.0.queue_from_outside(crew, ready);
             }
-            Next::Wait(conversation, ticket) => {
-                match crew.room.enter(conversation, ticket) {
-                    Some(ready) => self.0.queue_from_outside(crew, ready),
-                    None => self.0.mind_deadline(&crew, ticket.deadline),
-                }
-            }
+            Next::Wait(conversation, ticket) => match crew.room.enter(conversation, ticket) {
+                Some(ready) => self.0.queue_from_outside(crew, ready),
+                None => self.0.mind_deadline(&crew, ticket.deadline),
+            },
         }
     }
 
@@ -222,6 +224,10 @@ impl Shared {
 
     pub(super) fn take_edges(&self, token: Token) -> Readiness {
         self.crew().room.take_edges(token)
+    }
+
+    pub(super) fn has_edge(&self, token: Token) -> bool {
+        self.crew().room.has_edge(token)
     }
 
     pub(super) fn watch(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
@@ -337,8 +343,7 @@ impl Shared {
     fn follow<'a>(&'a self, mut crew: MutexGuard<'a, Crew>) -> Option<MutexGuard<'a, Crew>> {
         crew.running -= 1;
         crew.asleep += 1;
-        let (mut crew, slept) =
-            self.follow.wait_timeout(crew, IDLE_FOLLOWER).expect("no panic under the crew's lock");
+        let (mut crew, slept) = self.follow.wait_timeout(crew, IDLE_FOLLOWER).expect("no panic under the crew's lock");
         crew.asleep -= 1;
         if slept.timed_out() && crew.workers > self.most_running {
             crew.workers -= 1;
@@ -434,22 +439,26 @@ impl Worker {
         result
     }
 
-    /// Gives `buffer` room to work in, if it has none.
-    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
-        if buffer.capacity() < BUFFER_BYTES {
+    /// Gives a buffer room to work in, if it has none.
+    pub fn lend(&mut self, buffer: &mut impl Lendable) {
+        let vector = buffer.vector();
+        if vector.capacity() < BUFFER_BYTES {
             let mut room = self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES));
-            room.extend_from_slice(buffer);
-            *buffer = room;
+            room.extend_from_slice(vector);
+            *vector = room;
         }
     }
 
     /// Takes the room back. What is left in the buffer moves to a vector of just its size.
-    pub fn take_back(&mut self, buffer: &mut Vec<u8>) {
-        if buffer.capacity() >= BUFFER_BYTES {
-            let left = if buffer.is_empty() { Vec::new() } else { buffer.as_slice().to_vec() };
-            let mut room = std::mem::replace(buffer, left);
+    pub fn take_back(&mut self, buffer: &mut impl Lendable) {
+        let vector = buffer.vector();
+        if vector.capacity() >= BUFFER_BYTES {
+            let mut room = std::mem::take(vector);
+            if !room.is_empty() {
+                vector.extend_from_slice(&room);
+            }
             room.clear();
-            if room.capacity() == BUFFER_BYTES {
+            if room.capacity() == BUFFER_BYTES && self.buffers.len() < SPARE_BUFFERS {
                 self.buffers.push(room);
             }
         }

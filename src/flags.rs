@@ -1,0 +1,145 @@
+//! The flags as argh reads them: raw texts, unchecked. Input: the arguments after the program's name. Output: [`Args`],
+//! or why there are none. What the texts mean is decided in [`crate::args`].
+
+use crate::suggest::nearest;
+use argh::{EarlyExit, FromArgs};
+
+/// The program's name in help and messages, however it was called.
+pub(crate) const NAME: &str = "footbridge";
+
+/// A reverse proxy and load balancer for HTTP/1.x.
+#[derive(FromArgs, Default)]
+#[argh(help_triggers("-h", "--help", "help"), example = "{command_name} --to 127.0.0.1:3000 --to 127.0.0.1:3001")]
+pub(crate) struct Args {
+    /// where to listen: [ip:]port or [v6]:port; repeatable (default 127.0.0.1:8080)
+    #[argh(option, arg_name = "addr")]
+    pub(crate) listen: Vec<String>,
+    /// backend host:port or http://host:port; repeatable
+    #[argh(option, arg_name = "addr")]
+    pub(crate) to: Vec<String>,
+    /// how a backend is chosen: random (default)
+    #[argh(option, arg_name = "name")]
+    pub(crate) balance: Option<String>,
+    /// largest number of worker threads (default 128)
+    #[argh(option, arg_name = "n")]
+    pub(crate) workers: Option<String>,
+    /// a timeout or limit, like timeouts.response=3s; repeatable
+    #[argh(option, arg_name = "key=value")]
+    pub(crate) set: Vec<String>,
+    /// stdout (default) | stderr | off | a path
+    #[argh(option, arg_name = "where")]
+    pub(crate) access_log: Option<String>,
+    /// text (default) | json
+    #[argh(option, arg_name = "name")]
+    pub(crate) log_format: Option<String>,
+    /// error | warn | info (default) | debug
+    #[argh(option, arg_name = "level")]
+    pub(crate) log_level: Option<String>,
+    /// peer whose X-Forwarded-* is believed; repeatable (default none)
+    #[argh(option, arg_name = "cidr")]
+    pub(crate) trust: Vec<String>,
+    /// fix the random choices: a lesson, a test and a bug report see the same sequence
+    #[argh(option, arg_name = "n")]
+    pub(crate) seed: Option<String>,
+    /// print the version
+    #[argh(switch)]
+    pub(crate) version: bool,
+    #[argh(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum Command {
+    Demo(Demo),
+}
+
+/// backends built in: one command shows it all
+#[derive(FromArgs)]
+#[argh(subcommand, name = "demo", help_triggers("-h", "--help", "help"))]
+pub(crate) struct Demo {
+    /// where to listen: [ip:]port or [v6]:port (default 127.0.0.1:8080)
+    #[argh(option, arg_name = "addr")]
+    pub(crate) listen: Option<String>,
+}
+
+/// The flags of [`Args`] and [`Demo`], for suggestions.
+pub(crate) const FLAGS: [&str; 12] = [
+    "--listen",
+    "--to",
+    "--balance",
+    "--workers",
+    "--set",
+    "--access-log",
+    "--log-format",
+    "--log-level",
+    "--trust",
+    "--seed",
+    "--version",
+    "--help",
+];
+
+/// Why there are no [`Args`].
+pub(crate) enum Stop {
+    /// Help was asked for: the text.
+    Help(String),
+    /// A mistake: one line without a line end.
+    Wrong(String),
+}
+
+/// Reads the flags.
+pub(crate) fn read(arguments: &[String]) -> Result<Args, Stop> {
+    let words = split_equals(arguments);
+    Args::from_args(&[NAME], &words).map_err(|EarlyExit { output, status }| match status {
+        Ok(()) => Stop::Help(output),
+        Err(()) => Stop::Wrong(one_line(&output)),
+    })
+}
+
+/// `--flag=value` becomes `--flag value`, which is all that argh knows. After `--` nothing is a flag.
+fn split_equals(arguments: &[String]) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut flags_ended = false;
+    for arg in arguments {
+        flags_ended |= arg == "--";
+        match arg.split_once('=') {
+            Some((flag, value)) if !flags_ended && flag.starts_with("--") => {
+                words.extend([flag, value]);
+            }
+            _ => words.push(arg.as_str()),
+        }
+    }
+    words
+}
+
+/// The whole help text.
+pub(crate) fn help() -> String {
+    Args::from_args(&[NAME], &["--help"]).err().map(|exit| exit.output).unwrap_or_default()
+}
+
+/// argh's error texts, in the manner of the other messages.
+fn one_line(output: &str) -> String {
+    if let Some(given) = output.strip_prefix("Unrecognized argument: ") {
+        return unknown_argument(given.trim_end_matches('\n'));
+    }
+    let text = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some(flag) = text.strip_prefix("No value provided for option '") {
+        return format!("{}: give a value", flag.trim_end_matches("'."));
+    }
+    match text.strip_prefix("Error parsing option '").and_then(|rest| rest.split_once('\'')) {
+        Some((flag, rest)) if rest.ends_with("duplicate values provided") => {
+            format!("{flag}: given more than once")
+        }
+        _ => text,
+    }
+}
+
+fn unknown_argument(given: &str) -> String {
+    if FLAGS.contains(&given) {
+        return format!("demo does not take {given}");
+    }
+    match nearest(given, FLAGS.into_iter()) {
+        Some(flag) => format!("unknown argument {given:?}; did you mean {flag:?}?"),
+        None => format!("unknown argument {given:?}; {NAME} --help lists them"),
+    }
+}

@@ -1,0 +1,405 @@
+//! Relays one message's content from a connection to another with [`std::io::copy`]. RFC 9112 §6, §7.
+//!
+//! Input: bytes of the sender's framing. Output: the same content in the receiver's framing, as it comes.
+//!
+//! `io::copy` moves bytes until its reader says "would block". Two adaptors make that the right moment:
+//!
+//! - [`BodyReader`] takes the framing off, ends exactly at the message's end, and gives nothing while the receiver is
+//!   still busy with what it has;
+//! - [`BodyWriter`] puts the framing on and takes all that it is given; what the socket does not take at once it keeps.
+//!
+//! So nothing is lost when the copying stops in the middle, and a [`Relay`] goes on where it stopped. Since `io::copy`
+//! cannot say which side failed, each adaptor keeps its own error.
+
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use super::chunked::{ChunkedDecoder, Piece};
+use super::error::MessageError;
+use super::framing::BodyFraming;
+use crate::settings::Limits;
+use crate::socketserver::{Buffer, Outgoing, Socket};
+
+/// Bytes that one relay moves before it lets other conversations go on.
+const TURN: usize = 1024 * 1024;
+
+/// What is left of a message's content, by its framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyDecoder {
+    /// Nothing: it is complete.
+    Done,
+    /// So many bytes.
+    Length(u64),
+    /// As many chunks as come.
+    Chunked(ChunkedDecoder),
+    /// All until the connection ends.
+    UntilClose,
+}
+
+impl BodyDecoder {
+    /// At the beginning of a body.
+    #[must_use]
+    pub fn new(framing: BodyFraming, limits: &Limits) -> BodyDecoder {
+        match framing {
+            BodyFraming::None | BodyFraming::Length(0) => BodyDecoder::Done,
+            BodyFraming::Length(length) => BodyDecoder::Length(length),
+            BodyFraming::Chunked => BodyDecoder::Chunked(ChunkedDecoder::new(limits.chunk_line, limits.header_bytes)),
+            BodyFraming::UntilClose => BodyDecoder::UntilClose,
+        }
+    }
+}
+
+impl BodyDecoder {
+    /// Reads content for as long as the socket's deadline allows: the blocking way, without a [`Relay`].
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if the body ends early, [`io::ErrorKind::InvalidData`] if its coding is wrong;
+    /// else what reading returns.
+    pub fn read_blocking(&mut self, socket: &mut Socket, buffer: &mut Buffer, target: &mut [u8]) -> io::Result<usize> {
+        let never = Cell::new(false);
+        loop {
+            let mut reader = BodyReader {
+                socket,
+                buffer,
+                decoder: self,
+                trailer: &mut Vec::new(),
+                receiver_full: &never,
+                turn_left: TURN,
+                error: None,
+            };
+            match reader.read_content(target) {
+                Ok(read) => return Ok(read),
+                Err(MessageError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => socket.wait_readable()?,
+                Err(MessageError::Io(error)) => return Err(error),
+                Err(MessageError::Incomplete) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            }
+        }
+    }
+}
+
+/// Reads the content of one message, without its framing and not a byte beyond it.
+///
+/// Python: `HTTPResponse.read`. Departs: a body that ends early is an error, never a short success.
+#[derive(Debug)]
+pub struct BodyReader<'a> {
+    socket: &'a mut Socket,
+    buffer: &'a mut Buffer,
+    decoder: &'a mut BodyDecoder,
+    trailer: &'a mut Vec<u8>,
+    receiver_full: &'a Cell<bool>,
+    turn_left: usize,
+    error: Option<MessageError>,
+}
+
+impl BodyReader<'_> {
+    fn read_content(&mut self, target: &mut [u8]) -> Result<usize, MessageError> {
+        match self.decoder {
+            BodyDecoder::Done => Ok(0),
+            BodyDecoder::Length(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX).min(target.len());
+                let read = take_or_receive(self.buffer, self.socket, &mut target[..most])?;
+                match *left - read as u64 {
+                    _ if read == 0 => return Err(MessageError::Incomplete),
+                    0 => *self.decoder = BodyDecoder::Done,
+                    rest => *self.decoder = BodyDecoder::Length(rest),
+                }
+                Ok(read)
+            }
+            BodyDecoder::UntilClose => {
+                let read = take_or_receive(self.buffer, self.socket, target)?;
+                if read == 0 {
+                    *self.decoder = BodyDecoder::Done;
+                }
+                Ok(read)
+            }
+            BodyDecoder::Chunked(_) => self.read_chunked(target),
+        }
+    }
+
+    fn read_chunked(&mut self, target: &mut [u8]) -> Result<usize, MessageError> {
+        let BodyDecoder::Chunked(decoder) = self.decoder else { return Ok(0) };
+        loop {
+            match decoder.next(self.buffer.unread())? {
+                Piece::Coding(length) => self.buffer.consume(length),
+                Piece::Data(length) => {
+                    let most = length.min(target.len());
+                    let read = self.buffer.take_into(&mut target[..most]);
+                    decoder.took(read);
+                    return Ok(read);
+                }
+                Piece::End(length) => {
+                    self.trailer.extend_from_slice(&self.buffer.unread()[..length]);
+                    self.buffer.consume(length);
+                    *self.decoder = BodyDecoder::Done;
+                    return Ok(0);
+                }
+                // In the middle of a chunk, and nothing buffered: its data need not pass through the buffer.
+                Piece::Partial if decoder.data_left() > 0 => {
+                    let most = usize::try_from(decoder.data_left()).unwrap_or(usize::MAX).min(target.len());
+                    let read = self.socket.try_read_slice(&mut target[..most])?;
+                    decoder.took(read);
+                    return if read == 0 { Err(MessageError::Incomplete) } else { Ok(read) };
+                }
+                Piece::Partial => {
+                    if self.buffer.fill(self.socket)? == 0 {
+                        return Err(MessageError::Incomplete);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn take_or_receive(buffer: &mut Buffer, socket: &mut Socket, target: &mut [u8]) -> io::Result<usize> {
+    if buffer.is_empty() { socket.try_read_slice(target) } else { Ok(buffer.take_into(target)) }
+}
+
+impl Read for BodyReader<'_> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.receiver_full.get() || self.turn_left == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let most = target.len().min(self.turn_left);
+        let read = self.read_content(&mut target[..most]).map_err(|error| match error {
+            MessageError::Io(error) if error.kind() == io::ErrorKind::WouldBlock => error,
+            error => {
+                self.error = Some(error);
+                io::ErrorKind::Other.into()
+            }
+        })?;
+        self.turn_left -= read;
+        Ok(read)
+    }
+}
+
+/// Writes content in a framing made for the receiver. Takes all it is given; [`BodyReader`] sees to it that this is
+/// never more than one piece too much.
+#[derive(Debug)]
+pub struct BodyWriter<'a> {
+    socket: &'a mut Socket,
+    outgoing: &'a mut Outgoing,
+    chunked: bool,
+    full: &'a Cell<bool>,
+    error: Option<MessageError>,
+}
+
+impl BodyWriter<'_> {
+    fn write_content(&mut self, piece: &[u8]) -> io::Result<()> {
+        let mut all_sent = true;
+        if self.chunked {
+            // A Vec takes every byte: writing to it does not fail.
+            let _ = write!(self.outgoing.bytes(), "{:x}\r\n", piece.len());
+        }
+        all_sent &= self.outgoing.push(piece, self.socket)?;
+        if self.chunked {
+            self.outgoing.bytes().extend_from_slice(b"\r\n");
+        }
+        self.full.set(!all_sent);
+        Ok(())
+    }
+}
+
+impl Write for BodyWriter<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if let Err(error) = self.write_content(piece) {
+            self.error = Some(error.into());
+            return Err(io::ErrorKind::Other.into());
+        }
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where a relay takes from.
+#[derive(Debug)]
+pub struct Inlet<'a> {
+    /// The sender's connection.
+    pub socket: &'a mut Socket,
+    /// What was received from it already.
+    pub buffer: &'a mut Buffer,
+}
+
+/// Where a relay puts to.
+#[derive(Debug)]
+pub struct Outlet<'a> {
+    /// The receiver's connection.
+    pub socket: &'a mut Socket,
+    /// What it has not been sent yet.
+    pub outgoing: &'a mut Outgoing,
+}
+
+/// Why a relay stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The sender has sent no more so far.
+    Dry,
+    /// The receiver takes no more so far.
+    Full,
+    /// It has moved much, and others should have a turn.
+    Turn,
+    /// All is sent, to the last byte of the framing.
+    Done,
+}
+
+/// A relay that failed, by the side that did.
+#[derive(Debug)]
+pub enum RelayError {
+    /// What was received is wrong or has ended early.
+    Sender(MessageError),
+    /// It cannot be sent.
+    Receiver(MessageError),
+}
+
+/// The relaying of one message's content, to be taken up again and again until it is done.
+#[derive(Debug)]
+pub struct Relay {
+    decoder: BodyDecoder,
+    chunked: bool,
+    /// The framing's end is written, if not sent.
+    ended: bool,
+    trailer: Vec<u8>,
+    moved: u64,
+    limit: u64,
+    stopped: Option<(Flow, Instant)>,
+    waited_for_sender: Duration,
+    waited_for_receiver: Duration,
+}
+
+impl Relay {
+    /// From a sender's framing to a receiver's: chunks if `chunked`, else plain bytes.
+    #[must_use]
+    pub fn new(decoder: BodyDecoder, chunked: bool) -> Relay {
+        Relay {
+            decoder,
+            chunked,
+            ended: false,
+            trailer: Vec::new(),
+            moved: 0,
+            limit: u64::MAX,
+            stopped: None,
+            waited_for_sender: Duration::ZERO,
+            waited_for_receiver: Duration::ZERO,
+        }
+    }
+
+    /// Fails with [`MessageError::ContentTooLarge`] when more content than this has come.
+    #[must_use]
+    pub fn limited_to(mut self, bytes: u64) -> Relay {
+        self.limit = bytes;
+        self
+    }
+
+    /// Bytes of content moved so far.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether the sender has sent all.
+    #[must_use]
+    pub fn is_received(&self) -> bool {
+        self.decoder == BodyDecoder::Done
+    }
+
+    /// Where and since when it stands still.
+    #[must_use]
+    pub fn stopped(&self) -> Option<(Flow, Instant)> {
+        self.stopped
+    }
+
+    /// Whether the sender keeps us waiting for more than `grace` at less than `rate` bytes a second.
+    #[must_use]
+    pub fn sender_is_slow(&self, rate: u64, grace: Duration) -> bool {
+        is_slow(self.moved, self.waited_for_sender, rate, grace)
+    }
+
+    /// Whether the receiver keeps us waiting for more than `grace` at less than `rate` bytes a second.
+    #[must_use]
+    pub fn receiver_is_slow(&self, rate: u64, grace: Duration) -> bool {
+        is_slow(self.moved, self.waited_for_receiver, rate, grace)
+    }
+
+    /// Moves what can be moved now.
+    ///
+    /// # Errors
+    /// [`RelayError`], by the guilty side; nothing was made up to end the message.
+    pub fn pump(&mut self, from: Inlet<'_>, to: Outlet<'_>, now: Instant) -> Result<Flow, RelayError> {
+        let waited = self.stopped.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(since));
+        match self.stopped {
+            Some((Flow::Dry, _)) => self.waited_for_sender += waited,
+            Some((Flow::Full, _)) => self.waited_for_receiver += waited,
+            _ => {}
+        }
+        let (moved, waiting) = (self.moved, to.outgoing.bytes().len());
+        let outgoing = to.outgoing;
+        let flow = self.try_pump(from, to.socket, outgoing)?;
+        let progress = self.moved > moved || outgoing.bytes().len() < waiting;
+        let since = match self.stopped {
+            Some((before, since)) if before == flow && !progress => since,
+            _ => now,
+        };
+        self.stopped = Some((flow, since));
+        Ok(flow)
+    }
+
+    fn try_pump(
+        &mut self,
+        from: Inlet<'_>,
+        receiver: &mut Socket,
+        outgoing: &mut Outgoing,
+    ) -> Result<Flow, RelayError> {
+        let mut flow = Flow::Done;
+        if !self.ended {
+            flow = self.copy(from, receiver, outgoing)?;
+        }
+        // Whatever stopped the copying: what was gathered leaves before anybody waits.
+        match outgoing.send(receiver) {
+            Ok(true) => Ok(flow),
+            Ok(false) => Ok(Flow::Full),
+            Err(error) => Err(RelayError::Receiver(error.into())),
+        }
+    }
+
+    fn copy(&mut self, from: Inlet<'_>, receiver: &mut Socket, outgoing: &mut Outgoing) -> Result<Flow, RelayError> {
+        let full = Cell::new(false);
+        let mut reader = BodyReader {
+            socket: from.socket,
+            buffer: from.buffer,
+            decoder: &mut self.decoder,
+            trailer: &mut self.trailer,
+            receiver_full: &full,
+            turn_left: TURN,
+            error: None,
+        };
+        let mut writer = BodyWriter { socket: receiver, outgoing, chunked: self.chunked, full: &full, error: None };
+        let copied = io::copy(&mut reader, &mut writer);
+        self.moved += (TURN - reader.turn_left) as u64;
+        if self.moved > self.limit {
+            return Err(RelayError::Sender(MessageError::ContentTooLarge));
+        }
+        match (copied, reader.error, writer.error) {
+            (Ok(_), ..) => {
+                self.ended = true;
+                if self.chunked {
+                    outgoing.bytes().extend_from_slice(b"0\r\n");
+                    super::trailer::forward(&self.trailer, outgoing.bytes()).map_err(RelayError::Sender)?;
+                }
+                Ok(Flow::Done)
+            }
+            (Err(_), Some(error), _) => Err(RelayError::Sender(error)),
+            (Err(_), _, Some(error)) => Err(RelayError::Receiver(error)),
+            (Err(_), None, None) if full.get() => Ok(Flow::Full),
+            (Err(_), None, None) if reader.turn_left == 0 => Ok(Flow::Turn),
+            (Err(_), None, None) => Ok(Flow::Dry),
+        }
+    }
+}
+
+fn is_slow(moved: u64, waited: Duration, rate: u64, grace: Duration) -> bool {
+    waited > grace && moved < rate.saturating_mul(waited.as_secs())
+}

@@ -1,0 +1,264 @@
+//! Heads: the start line and the field lines, up to the blank line. RFC 9112 §2 to §5.
+//!
+//! In two steps, since parsing a head again and again as it grows would cost its square: [`HeadScan`] looks for the
+//! blank line in what has arrived, and only then the head is parsed, once, by httparse. What httparse lets pass and
+//! RFC 9112 does not is refused here: bare LF, targets that are none, and so on.
+
+use std::mem::MaybeUninit;
+
+use httparse::{ParserConfig, Status};
+
+use super::error::MessageError;
+use super::headers::{Headers, Span};
+use super::status::HttpStatus;
+use super::target;
+use crate::settings::Limits;
+
+/// No head has more field lines than this, whatever `limits.headers` says: the parser's table lies on the stack.
+pub const MOST_FIELD_LINES: usize = 1000;
+
+/// The versions that we speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HttpVersion {
+    /// HTTP/1.0: one request a connection, unless both sides say `keep-alive`; no chunks.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+}
+
+impl HttpVersion {
+    /// As it stands in a start line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HttpVersion::Http10 => "HTTP/1.0",
+            HttpVersion::Http11 => "HTTP/1.1",
+        }
+    }
+
+    fn parsed(minor: Option<u8>) -> Result<HttpVersion, MessageError> {
+        match minor {
+            Some(0) => Ok(HttpVersion::Http10),
+            Some(1) => Ok(HttpVersion::Http11),
+            _ => Err(MessageError::UnsupportedVersion),
+        }
+    }
+}
+
+/// Limits of a head.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes of the whole head, the blank line included.
+    pub bytes: usize,
+    /// Bytes of the start line, without its line end.
+    pub start_line: usize,
+    /// Field lines.
+    ///
+    /// Python: `http.client._MAXHEADERS`.
+    pub field_lines: usize,
+}
+
+impl HeadLimits {
+    /// The limits of a request's head.
+    #[must_use]
+    pub fn of_request(limits: &Limits) -> HeadLimits {
+        HeadLimits { bytes: limits.header_bytes, start_line: limits.request_line, field_lines: limits.headers }
+    }
+
+    /// The limits of a response's head; its bytes are the only one that is set.
+    #[must_use]
+    pub fn of_response(limits: &Limits) -> HeadLimits {
+        let bytes = limits.response_header_bytes;
+        HeadLimits { bytes, start_line: bytes, field_lines: MOST_FIELD_LINES }
+    }
+}
+
+/// Looks for the end of a head in bytes that come piece by piece; no byte is looked at twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScan {
+    scanned: u32,
+    line_start: u32,
+    lines: u32,
+}
+
+impl HeadScan {
+    /// Whether no line was seen yet.
+    #[must_use]
+    pub fn is_at_start(&self) -> bool {
+        self.lines == 0
+    }
+
+    /// The length of the head at the beginning of `bytes`, once its blank line is there. `bytes` is what the last call
+    /// saw and what has come since.
+    ///
+    /// # Errors
+    /// A line that does not end in CRLF (RFC 9112 §2.2 lets us take a bare LF, but whoever takes it differently is
+    /// misled), or a limit exceeded.
+    pub fn find_end(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, MessageError> {
+        let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        while let Some(found) = bytes[self.scanned as usize..].iter().position(|byte| *byte == b'\n') {
+            let line_start = self.line_start as usize;
+            let end = self.scanned as usize + found;
+            let Some(line) = bytes[line_start..end].strip_suffix(b"\r") else {
+                return Err(MessageError::Malformed("bare-lf"));
+            };
+            self.check_start_line(line.len(), limits)?;
+            if line.is_empty() {
+                return if end < limits.bytes { Ok(Some(end + 1)) } else { Err(MessageError::HeadTooLarge) };
+            }
+            (self.scanned, self.line_start) = (narrow(end + 1), narrow(end + 1));
+            self.lines += 1;
+        }
+        self.scanned = narrow(bytes.len());
+        self.check_start_line(bytes.len() - self.line_start as usize, limits)?;
+        if bytes.len() >= limits.bytes { Err(MessageError::HeadTooLarge) } else { Ok(None) }
+    }
+
+    fn check_start_line(&self, length: usize, limits: &HeadLimits) -> Result<(), MessageError> {
+        if self.lines == 0 && length > limits.start_line { Err(MessageError::RequestLineTooLong) } else { Ok(()) }
+    }
+}
+
+/// The head of a request.
+///
+/// Python: the fields `command`, `path`, `request_version` and `headers` of a `BaseHTTPRequestHandler`.
+#[derive(Clone, Debug, Default)]
+pub struct RequestHead {
+    /// The field lines.
+    pub headers: Headers,
+    /// The protocol version of the request line.
+    pub version: HttpVersion,
+    method: Span,
+    target: Span,
+}
+
+impl RequestHead {
+    /// Parses a complete head into `self`, whose room is used again.
+    ///
+    /// # Errors
+    /// [`MessageError`] by its names: no request line, a target that fits the method in no form, a version that we do
+    /// not speak, too many field lines, or any byte that the grammar forbids.
+    pub fn parse(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), MessageError> {
+        let mut table = [const { MaybeUninit::uninit() }; MOST_FIELD_LINES];
+        let mut parsed = httparse::Request::new(&mut []);
+        let most = limits.field_lines.min(MOST_FIELD_LINES);
+        let status = ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, &mut table[..most]);
+        match status {
+            Ok(Status::Complete(length)) if length == head.len() => {}
+            Ok(_) => return Err(MessageError::Malformed("bad-head")),
+            Err(error) => return Err(refused(error, head)),
+        }
+        let method = parsed.method.unwrap_or_default().as_bytes();
+        let target = parsed.path.unwrap_or_default().as_bytes();
+        target::check(method, target)?;
+        self.version = HttpVersion::parsed(parsed.version)?;
+        self.method = Span::of(method, head);
+        self.target = Span::of(target, head);
+        self.headers.keep(head, parsed.headers)
+    }
+
+    /// The method, a token; compared with case (RFC 9110 §9.1).
+    #[must_use]
+    #[doc(alias = "command")]
+    pub fn method(&self) -> &[u8] {
+        self.headers.part(self.method)
+    }
+
+    /// The request target, byte for byte as it came (RFC 9112 §3.2).
+    #[must_use]
+    #[doc(alias = "path")]
+    pub fn target(&self) -> &[u8] {
+        self.headers.part(self.target)
+    }
+
+    /// Forgets the request, keeps the room.
+    pub fn clear(&mut self) {
+        self.headers.clear();
+        self.method = Span::default();
+        self.target = Span::default();
+    }
+}
+
+/// The head of a response.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    /// The field lines.
+    pub headers: Headers,
+    /// The protocol version of the status line.
+    pub version: HttpVersion,
+    /// The status code.
+    pub status: HttpStatus,
+    reason: Span,
+}
+
+impl Default for ResponseHead {
+    fn default() -> ResponseHead {
+        ResponseHead {
+            headers: Headers::default(),
+            version: HttpVersion::Http11,
+            status: HttpStatus::OK,
+            reason: Span::default(),
+        }
+    }
+}
+
+impl ResponseHead {
+    /// Parses a complete head into `self`, whose room is used again.
+    ///
+    /// # Errors
+    /// As [`RequestHead::parse`].
+    pub fn parse(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), MessageError> {
+        let mut table = [const { MaybeUninit::uninit() }; MOST_FIELD_LINES];
+        let mut parsed = httparse::Response::new(&mut []);
+        let most = limits.field_lines.min(MOST_FIELD_LINES);
+        let status = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut table[..most]);
+        match status {
+            Ok(Status::Complete(length)) if length == head.len() => {}
+            Ok(_) => return Err(MessageError::Malformed("bad-head")),
+            Err(error) => return Err(refused(error, head)),
+        }
+        self.version = HttpVersion::parsed(parsed.version)?;
+        self.status = HttpStatus(parsed.code.unwrap_or(0));
+        if !(100..600).contains(&self.status.0) {
+            return Err(MessageError::Malformed("bad-status")); // RFC 9110 §15: none outside is defined.
+        }
+        // httparse gives a reason of other bytes than ASCII as ""; it carries no meaning (RFC 9112 §4).
+        self.reason = match parsed.reason {
+            Some(reason) if !reason.is_empty() => Span::of(reason.as_bytes(), head),
+            _ => Span::default(),
+        };
+        self.headers.keep(head, parsed.headers)
+    }
+
+    /// The reason phrase, as it came.
+    #[must_use]
+    pub fn reason(&self) -> &[u8] {
+        self.headers.part(self.reason)
+    }
+}
+
+/// httparse's word for a defect in ours.
+fn refused(error: httparse::Error, head: &[u8]) -> MessageError {
+    match error {
+        httparse::Error::HeaderName => MessageError::Malformed("bad-field-name"),
+        httparse::Error::HeaderValue => MessageError::Malformed("bad-field-value"),
+        httparse::Error::NewLine => MessageError::Malformed("bad-line-end"),
+        httparse::Error::Status => MessageError::Malformed("bad-status"),
+        httparse::Error::Token => MessageError::Malformed("bad-start-line"),
+        httparse::Error::TooManyHeaders => MessageError::HeadTooLarge,
+        httparse::Error::Version if speaks_another_version(head) => MessageError::UnsupportedVersion,
+        httparse::Error::Version => MessageError::Malformed("bad-version"),
+    }
+}
+
+/// Whether the start line names a well-formed version with a major number other than 1 (RFC 9110 §2.5).
+fn speaks_another_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let versions = line.split(|byte| *byte == b' ');
+    let mut majors = versions.filter_map(|word| match word {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if minor.is_ascii_digit() => Some(*major),
+        _ => None,
+    });
+    majors.any(|major| major.is_ascii_digit() && major != b'1')
+}

@@ -1,0 +1,153 @@
+//! The field lines of a message: in order, as they were spelled, duplicates and all.
+
+use std::ops::Range;
+
+use super::error::MessageError;
+use super::field::Field;
+
+/// Field lines, and the text that they stand in.
+///
+/// Python: `http.client.HTTPMessage`. Departs: no map, which would merge `Set-Cookie` and lose the order; values are
+/// bytes, since nobody promised UTF-8.
+///
+/// The vectors keep their room when a new message is parsed into them: a busy connection allocates nothing.
+#[doc(alias = "HTTPMessage")]
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    text: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    field: Field,
+    name: Span,
+    value: Span,
+}
+
+/// A part of the text. Heads are limited to far less than 4 GiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Where `part` stands in `whole`, of which it is a slice.
+    pub(super) fn of(part: &[u8], whole: &[u8]) -> Span {
+        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+        let narrow = |offset: usize| u32::try_from(offset).expect("heads are limited");
+        Span { start: narrow(start), end: narrow(start + part.len()) }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// One field line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldLine<'a> {
+    /// Which field it is.
+    pub field: Field,
+    /// The name, as it was spelled: a token (RFC 9110 §5.6.2).
+    pub name: &'a [u8],
+    /// The value, without the white space around it; no CR, LF or NUL is in it.
+    pub value: &'a [u8],
+}
+
+impl Headers {
+    /// Keeps `head` and the field lines that httparse found in it.
+    pub(super) fn keep(&mut self, head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<(), MessageError> {
+        self.text.clear();
+        self.text.extend_from_slice(head);
+        self.lines.clear();
+        for header in parsed {
+            let (name, value) = (header.name.as_bytes(), trim(header.value));
+            check_value(value)?;
+            self.lines.push(Line {
+                field: Field::named(name),
+                name: Span::of(name, head),
+                value: Span::of(value, head),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn part(&self, span: Span) -> &[u8] {
+        &self.text[span.range()]
+    }
+
+    /// All field lines, in order.
+    pub fn iter(&self) -> impl Iterator<Item = FieldLine<'_>> {
+        self.lines.iter().map(|line| FieldLine {
+            field: line.field,
+            name: self.part(line.name),
+            value: self.part(line.value),
+        })
+    }
+
+    /// The values of all lines of one field, in order.
+    pub fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        self.lines.iter().filter(move |line| line.field == field).map(|line| self.part(line.value))
+    }
+
+    /// The value of the first line of one field.
+    #[must_use]
+    pub fn first(&self, field: Field) -> Option<&[u8]> {
+        self.values(field).next()
+    }
+
+    /// The value of the first line with this name, compared without case.
+    ///
+    /// Python: `headers.get(name)`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|line| line.name.eq_ignore_ascii_case(name.as_bytes())).map(|line| line.value)
+    }
+
+    /// The value of a field that must stand alone: `Ok(None)` if it is absent.
+    ///
+    /// # Errors
+    /// [`MessageError::Malformed`] with `reason` if there is more than one line.
+    pub fn only(&self, field: Field, reason: &'static str) -> Result<Option<&[u8]>, MessageError> {
+        let mut values = self.values(field);
+        let first = values.next();
+        if values.next().is_some() { Err(MessageError::Malformed(reason)) } else { Ok(first) }
+    }
+
+    /// Whether the comma-separated lists of this field's lines have `token` as a member, without case.
+    #[must_use]
+    pub fn lists(&self, field: Field, token: &str) -> bool {
+        self.values(field).flat_map(list).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Forgets all, keeps the room; gives it back where one large head had made it large.
+    pub fn clear(&mut self) {
+        const ORDINARY: usize = 2048;
+        self.text.clear();
+        self.text.shrink_to(ORDINARY);
+        self.lines.clear();
+        self.lines.shrink_to(ORDINARY / size_of::<Line>());
+    }
+}
+
+/// The members of a comma-separated list; empty ones do not count (RFC 9110 §5.6.1).
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim).filter(|member| !member.is_empty())
+}
+
+/// Takes optional white space off both ends: SP and HTAB, nothing else (RFC 9110 §5.6.3).
+#[must_use]
+pub fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// field-value = VCHAR / obs-text / SP / HTAB (RFC 9110 §5.5). httparse lets some of the others pass.
+fn check_value(value: &[u8]) -> Result<(), MessageError> {
+    let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(is_control) { Err(MessageError::Malformed("control-byte-in-field")) } else { Ok(()) }
+}

@@ -1,0 +1,35 @@
+//! HTTP/1.x messages: heads, framing, content; the server side and the client side. Knows no proxy.
+//!
+//! Python: the modules `http.server` and `http.client`. The rules are RFC 9110 (semantics) and RFC 9112 (HTTP/1.1).
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`head`] | finds the end of a head, and parses it, once |
+//! | [`field`], [`headers`] | field lines: in order, as spelled |
+//! | [`target`] | request targets and authorities |
+//! | [`framing`] | where a message's content ends: decided once |
+//! | [`chunked`] | takes the chunked coding off |
+//! | [`body`] | relays content with `std::io::copy`, resumably |
+//! | [`trailer`] | trailer fields that may be passed on |
+//! | [`client`] | [`HttpConnection`](client::HttpConnection), [`HttpResponse`](client::HttpResponse) |
+//! | [`error`], [`status`], [`date`] | what can be wrong; status codes; the Date field |
+
+pub mod body;
+pub mod chunked;
+pub mod client;
+pub mod date;
+pub mod error;
+pub mod field;
+pub mod framing;
+pub mod head;
+pub mod headers;
+pub mod status;
+pub mod target;
+pub mod trailer;
+
+pub use error::MessageError;
+pub use field::Field;
+pub use framing::BodyFraming;
+pub use head::{HttpVersion, RequestHead, ResponseHead};
+pub use headers::Headers;
+pub use status::HttpStatus;

@@ -1,0 +1,70 @@
+//! Trailer fields: those that may be passed on behind a body. RFC 9110 §6.5.
+
+use super::error::MessageError;
+use super::field::Field;
+
+/// Appends the fields of a trailer section to `out`, with the blank line that ends the message.
+///
+/// A recipient may merge trailer fields into the header fields, so those are dropped that would change there who the
+/// message is for, how long it is or how it is treated (RFC 9110 §6.5.1).
+///
+/// # Errors
+/// [`MessageError::Malformed`] if it is no section of field lines.
+pub fn forward(section: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+    if section.len() > b"\r\n".len() {
+        let mut table = [httparse::EMPTY_HEADER; 64];
+        let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(section, &mut table) else {
+            return Err(MessageError::Malformed("bad-trailer"));
+        };
+        for field in fields.iter().filter(|field| may_trail(field.name)) {
+            out.extend_from_slice(field.name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(field.value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+fn may_trail(name: &str) -> bool {
+    const NEVER: [&str; 14] = [
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-range",
+        "content-type",
+        "cookie",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "range",
+        "set-cookie",
+        "trailer",
+        "www-authenticate",
+        "location",
+        "retry-after",
+    ];
+    let is_ours = !matches!(Field::named(name.as_bytes()), Field::Other | Field::Referer | Field::UserAgent);
+    let looks_like_ours = name.contains('_');
+    !is_ours && !looks_like_ours && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forward;
+
+    /// RFC 9110 §6.5.1.
+    #[test]
+    fn fields_that_would_change_the_message_do_not_trail_it() {
+        let mut out = Vec::new();
+        forward(b"X-Sum: 1\r\nContent-Length: 5\r\nHost: b\r\nTransfer-Encoding: x\r\n\r\n", &mut out).expect("fields");
+        assert_eq!(out, b"X-Sum: 1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_section_that_is_no_field_lines_is_refused() {
+        for section in ["X Sum: 1\r\n\r\n", ": 1\r\n\r\n", "X\r\n\r\n", " X: 1\r\n\r\n"] {
+            assert!(forward(section.as_bytes(), &mut Vec::new()).is_err(), "{section:?}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What is told of an exchange when it is over: the facts of its access line.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::backend::Backend;
+use super::error::Error;
+use super::peer::Peer;
+use crate::access::{self, AccessLine, LogFormat};
+use crate::http::{Field, HttpStatus, RequestHead};
+
+/// A request's identification: unique in this process, and hard to confuse with another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestId(u64);
+
+/// A request id as text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IdText([u8; 16]);
+
+impl std::ops::Deref for IdText {
+    type Target = str;
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl RequestId {
+    /// The next one. Stepping by an odd number close to 2^64 divided by the golden ratio visits all numbers, in an
+    /// order that looks random (Knuth, TAOCP 3, §6.4).
+    pub(super) fn next(counter: &AtomicU64) -> RequestId {
+        RequestId(counter.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
+    }
+
+    pub(super) fn text(self) -> IdText {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 16];
+        for (place, digit) in text.iter_mut().rev().enumerate() {
+            *digit = DIGITS[(self.0 >> (4 * place) & 0xf) as usize];
+        }
+        IdText(text)
+    }
+}
+
+/// What happened to a request.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) id: RequestId,
+    pub(super) started: Instant,
+    pub(super) status: HttpStatus,
+    /// Bytes of content sent to the client.
+    pub(super) bytes: u64,
+    pub(super) backend: Option<Arc<Backend>>,
+    pub(super) tries: u32,
+    pub(super) connect: Option<Duration>,
+    /// From the start to the response's head.
+    pub(super) first: Option<Duration>,
+    pub(super) reason: &'static str,
+}
+
+impl Facts {
+    pub(super) fn new(started: Instant) -> Facts {
+        Facts {
+            id: RequestId(0),
+            started,
+            status: HttpStatus::OK,
+            bytes: 0,
+            backend: None,
+            tries: 0,
+            connect: None,
+            first: None,
+            reason: "-",
+        }
+    }
+
+    /// The head of the response came.
+    pub(super) fn respond(&mut self, status: HttpStatus, now: Instant) {
+        self.status = status;
+        self.first = Some(now.saturating_duration_since(self.started));
+    }
+
+    /// It failed.
+    pub(super) fn fail(&mut self, error: &Error) {
+        self.reason = error.reason();
+        if self.first.is_none() || error.status() == HttpStatus::CLIENT_CLOSED_REQUEST {
+            self.status = error.status();
+        }
+    }
+
+    /// Writes the access line.
+    ///
+    /// Python: `log_request`. Departs: when the exchange is over, so that its bytes and its time are known.
+    pub(super) fn log(&self, request: &RequestHead, client: &Peer, format: LogFormat) {
+        let own_id = self.id.text();
+        let given = request.headers.first(Field::XRequestId).and_then(|id| std::str::from_utf8(id).ok());
+        let total = self.started.elapsed();
+        let line = AccessLine {
+            client: client.address.ip().to_canonical(),
+            time: SystemTime::now() - total,
+            method: request.method(),
+            target: request.target(),
+            version: request.version.as_str(),
+            status: self.status.0,
+            bytes: self.bytes,
+            referer: request.headers.first(Field::Referer),
+            user_agent: request.headers.first(Field::UserAgent),
+            backend: self.backend.as_ref().map(|backend| backend.name()),
+            tries: self.tries,
+            connect: self.connect,
+            first: self.first,
+            total,
+            reason: self.reason,
+            id: given.unwrap_or(&own_id),
+        };
+        access::write_line(&line, format);
+    }
+}

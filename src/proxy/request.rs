@@ -1,0 +1,202 @@
+//! Makes the head that is sent to the backend out of the one that came from the client.
+//!
+//! What stays as it came: the method, the target byte for byte, field lines in their order and spelling. What is taken
+//! out: hop-by-hop fields, and what a client says of itself that only a proxy can vouch for. What is put in: Via and
+//! the X-Forwarded fields. Python's article repeats all fields as they are, which forwards `Connection: close` too.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use super::error::Error;
+use super::hop_by_hop::ConnectionOptions;
+use crate::http::headers::FieldLine;
+use crate::http::{BodyFraming, Field, HttpVersion, MessageError, RequestHead, target};
+
+/// What is known of a request beside its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarding<'a> {
+    /// Where the request came from.
+    pub client: IpAddr,
+    /// Whether the client is a proxy whose X-Forwarded fields are believed.
+    pub trusted: bool,
+    /// How long the content is.
+    pub framing: BodyFraming,
+    /// The client asks for a WebSocket, and may have one.
+    pub upgrade: bool,
+    /// An identification for the request, if it brought none.
+    pub id: &'a str,
+}
+
+/// Refuses what no backend should see: a request without exactly one valid Host (RFC 9112 §3.2), and CONNECT.
+///
+/// # Errors
+/// [`Error::Client`] or [`Error::Refused`].
+pub fn check_request(head: &RequestHead) -> Result<(), Error> {
+    if head.method() == b"CONNECT" {
+        return Err(Error::Refused("connect-refused")); // RFC 9110 §9.3.6: we are no forward proxy.
+    }
+    let host = head.headers.only(Field::Host, "two-hosts").map_err(Error::Client)?;
+    match host {
+        Some(host) if target::is_authority(host) => Ok(()),
+        Some(_) => Err(Error::Client(MessageError::Malformed("bad-host"))),
+        None if head.version == HttpVersion::Http10 => Ok(()),
+        None => Err(Error::Client(MessageError::Malformed("no-host"))),
+    }
+}
+
+/// Whether a client asks to speak WebSocket from here on (RFC 6455 §4.1): the one protocol that is passed on.
+/// Not h2c, which would smuggle requests past whoever reads HTTP/1.1 (RFC 9113 §3.1 has given it up).
+#[must_use]
+pub fn wants_websocket(head: &RequestHead, options: &ConnectionOptions<'_>) -> bool {
+    let protocols = || head.headers.values(Field::Upgrade);
+    options.upgrade
+        && head.version == HttpVersion::Http11
+        && protocols().count() == 1
+        && protocols().all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Appends the head for the backend.
+pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how: &Forwarding<'_>, out: &mut Vec<u8>) {
+    let absolute = target::split_absolute(head.target());
+    out.extend_from_slice(head.method());
+    out.push(b' ');
+    append_target(head, absolute.map(|(_, rest)| rest), out);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+
+    let host = absolute.map(|(authority, _)| authority).or_else(|| head.headers.first(Field::Host));
+    let host = host.unwrap_or_default();
+    let mut host_written = false;
+    for line in head.headers.iter().filter(|line| !options.removes(line) && !is_pretended(line, how.trusted)) {
+        match line.field {
+            // RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host.
+            Field::Host => {
+                host_written = true;
+                append_field(line.name, host, out);
+            }
+            Field::MaxForwards if counts_forwards(head) => append_decremented(&line, out),
+            Field::XForwardedFor | Field::XForwardedProto | Field::XForwardedHost => {}
+            _ => append_field(line.name, line.value, out),
+        }
+    }
+    if !host_written {
+        append_field(b"Host", host, out); // HTTP/1.0 needs none, HTTP/1.1 does: if unknown, an empty one.
+    }
+    append_framing(head, how.framing, out);
+    append_forwarded(head, host, how, out);
+    if how.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// In origin-form, whatever form it came in, but `*` stays (RFC 9112 §3.2).
+fn append_target(head: &RequestHead, rest_of_absolute: Option<&[u8]>, out: &mut Vec<u8>) {
+    match rest_of_absolute {
+        None => out.extend_from_slice(head.target()),
+        // RFC 9112 §3.2.4: an OPTIONS without a path asks about the server itself.
+        Some([]) if head.method() == b"OPTIONS" => out.push(b'*'),
+        Some(rest) => {
+            if rest.first() != Some(&b'/') {
+                out.push(b'/');
+            }
+            out.extend_from_slice(rest);
+        }
+    }
+}
+
+/// Whether a field says something that only a proxy in front of us could know. `X_Forwarded_For` is such a field too:
+/// CGI and its heirs make the same variable of it.
+fn is_pretended(line: &FieldLine<'_>, trusted: bool) -> bool {
+    const VOUCHED: [&str; 2] = ["forwarded", "x-real-ip"];
+    let known = matches!(line.field, Field::Forwarded | Field::XRealIp);
+    if known {
+        return !trusted;
+    }
+    if line.field != Field::Other {
+        return false;
+    }
+    let is_like = |name: &str| {
+        line.name.len() == name.len()
+            && line
+                .name
+                .iter()
+                .zip(name.bytes())
+                .all(|(byte, want)| byte.to_ascii_lowercase() == want || (*byte == b'_' && want == b'-'))
+    };
+    let starts_like = |prefix: &str| {
+        line.name.len() > prefix.len()
+            && line
+                .name
+                .iter()
+                .zip(prefix.bytes())
+                .all(|(byte, want)| byte.to_ascii_lowercase() == want || (*byte == b'_' && want == b'-'))
+    };
+    let underscored = line.name.contains(&b'_');
+    (underscored && (is_framing_alias(line.name) || VOUCHED.iter().any(|name| is_like(name))))
+        || (starts_like("x-forwarded-") && (underscored || !trusted))
+}
+
+/// `Transfer_Encoding`, `Content_Length`: no framing to us, but perhaps to a backend that knows variables only.
+fn is_framing_alias(name: &[u8]) -> bool {
+    [&b"transfer_encoding"[..], b"content_length"].iter().any(|alias| name.eq_ignore_ascii_case(alias))
+}
+
+/// Only OPTIONS and TRACE count hops (RFC 9110 §7.6.2).
+fn counts_forwards(head: &RequestHead) -> bool {
+    matches!(head.method(), b"OPTIONS" | b"TRACE")
+}
+
+/// How many more hops the request may take, if it counts them; 0 means that we answer it ourselves.
+#[must_use]
+pub fn max_forwards(head: &RequestHead) -> Option<u64> {
+    let value = counts_forwards(head).then(|| head.headers.first(Field::MaxForwards)).flatten()?;
+    std::str::from_utf8(value).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+}
+
+fn append_decremented(line: &FieldLine<'_>, out: &mut Vec<u8>) {
+    let left = std::str::from_utf8(line.value).ok().and_then(|value| value.parse::<u64>().ok());
+    match left {
+        // Writing to a Vec does not fail.
+        Some(left) => drop(write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1))),
+        None => append_field(line.name, line.value, out),
+    }
+}
+
+/// The framing for the next hop, made from what was decided, never copied.
+fn append_framing(head: &RequestHead, framing: BodyFraming, out: &mut Vec<u8>) {
+    match framing {
+        BodyFraming::Length(length) => drop(write!(out, "Content-Length: {length}\r\n")),
+        BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyFraming::None if head.headers.first(Field::ContentLength).is_some() => {
+            out.extend_from_slice(b"Content-Length: 0\r\n");
+        }
+        BodyFraming::None | BodyFraming::UntilClose => {}
+    }
+}
+
+/// Via (RFC 9110 §7.6.3), and who the client is.
+fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: &mut Vec<u8>) {
+    let said = |field| head.headers.values(field).filter(|_| how.trusted);
+    out.extend_from_slice(match head.version {
+        HttpVersion::Http11 => b"Via: 1.1 footbridge\r\nX-Forwarded-For: ",
+        HttpVersion::Http10 => b"Via: 1.0 footbridge\r\nX-Forwarded-For: ",
+    });
+    for earlier in said(Field::XForwardedFor) {
+        out.extend_from_slice(earlier);
+        out.extend_from_slice(b", ");
+    }
+    drop(write!(out, "{}\r\n", how.client));
+    append_field(b"X-Forwarded-Proto", said(Field::XForwardedProto).next().unwrap_or(b"http"), out);
+    append_field(b"X-Forwarded-Host", said(Field::XForwardedHost).next().unwrap_or(host), out);
+    if head.headers.first(Field::XRequestId).is_none() {
+        append_field(b"X-Request-Id", how.id.as_bytes(), out);
+    }
+}
+
+/// One field line.
+pub fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,108 @@
+//! Makes the head that is sent to the client out of the one that came from the backend.
+
+use std::io::Write;
+
+use super::hop_by_hop::ConnectionOptions;
+use super::request::append_field;
+use crate::http::headers::trim;
+use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
+
+/// What is known of a response beside its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Answering {
+    /// How long the content is, as the backend framed it.
+    pub framing: BodyFraming,
+    /// The client's version.
+    pub version: HttpVersion,
+    /// It answers HEAD: the fields tell of content that does not follow.
+    pub to_head: bool,
+    /// The client's connection serves on after it.
+    pub keep: bool,
+}
+
+impl Answering {
+    /// Whether the content goes out in chunks: if its length is not known and the client knows chunks.
+    #[must_use]
+    pub fn is_chunked(&self) -> bool {
+        let length_unknown = matches!(self.framing, BodyFraming::Chunked | BodyFraming::UntilClose);
+        length_unknown && self.version == HttpVersion::Http11
+    }
+
+    /// Whether only the end of the connection ends the content.
+    #[must_use]
+    pub fn ends_with_connection(&self) -> bool {
+        let length_unknown = matches!(self.framing, BodyFraming::Chunked | BodyFraming::UntilClose);
+        length_unknown && self.version == HttpVersion::Http10
+    }
+}
+
+/// Appends the head for the client.
+pub fn prepare_response(head: &ResponseHead, options: &ConnectionOptions<'_>, how: &Answering, out: &mut Vec<u8>) {
+    append_start(head, options, out);
+    append_framing(head, how, out);
+    if head.headers.first(Field::Date).is_none() {
+        // RFC 9110 §6.6.1: who receives a response without Date adds it.
+        out.extend_from_slice(b"Date: ");
+        date::append_now(out);
+        out.extend_from_slice(b"\r\n");
+    }
+    match (how.keep, how.version) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, HttpVersion::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, HttpVersion::Http11) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends an interim response (RFC 9110 §15.2): it has no content and no say over the connection.
+pub fn prepare_interim(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
+    append_start(head, options, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a 101 to a WebSocket's request.
+pub fn prepare_upgrade(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
+    append_start(head, options, out);
+    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+}
+
+/// Whether a 101 is the one that was asked for.
+#[must_use]
+pub fn accepts_websocket(head: &ResponseHead, options: &ConnectionOptions<'_>) -> bool {
+    head.status == HttpStatus::SWITCHING_PROTOCOLS
+        && head.version == HttpVersion::Http11
+        && options.upgrade
+        && head.headers.values(Field::Upgrade).all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && head.headers.first(Field::Upgrade).is_some()
+}
+
+/// The status line in our version (RFC 9112 §2.3), and the field lines that are for the client.
+fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
+    drop(write!(out, "HTTP/1.1 {} ", head.status)); // Writing to a Vec does not fail.
+    out.extend_from_slice(head.reason());
+    out.extend_from_slice(b"\r\n");
+    for line in head.headers.iter().filter(|line| !options.removes(line)) {
+        append_field(line.name, line.value, out);
+    }
+    out.extend_from_slice(match head.version {
+        HttpVersion::Http11 => b"Via: 1.1 footbridge\r\n",
+        HttpVersion::Http10 => b"Via: 1.0 footbridge\r\n",
+    });
+}
+
+fn append_framing(head: &ResponseHead, how: &Answering, out: &mut Vec<u8>) {
+    let declared = head.headers.first(Field::ContentLength);
+    match how.framing {
+        BodyFraming::Length(length) => drop(write!(out, "Content-Length: {length}\r\n")),
+        _ if how.is_chunked() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyFraming::Chunked | BodyFraming::UntilClose => {}
+        // RFC 9110 §8.6: not with 1xx and 204, but HEAD and 304 may tell how long the content would be.
+        BodyFraming::None if head.status == HttpStatus::NO_CONTENT => {}
+        BodyFraming::None if how.to_head || head.status == HttpStatus::NOT_MODIFIED => {
+            if let Some(length) = declared {
+                append_field(b"Content-Length", trim(length), out);
+            }
+        }
+        BodyFraming::None => out.extend_from_slice(b"Content-Length: 0\r\n"),
+    }
+}

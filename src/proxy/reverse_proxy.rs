@@ -1,0 +1,121 @@
+//! The reverse proxy: what all its connections share.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::connection::ClientConnection;
+use super::exchange::Exchange;
+use super::facts::{Facts, RequestId};
+use super::load_balancer::LoadBalancer;
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
+use crate::access::LogFormat;
+use crate::network::Network;
+use crate::settings::Settings;
+use crate::socketserver::{Next, RequestHandler, Socket};
+
+/// Exchanges kept for the next requests. Beyond that many at once, memory is better given back.
+const SPARE_EXCHANGES: usize = 64;
+
+/// How often idle backend connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Forwards requests to the backends of a load balancer, and their responses to the clients.
+///
+/// Python: the article's `ReverseProxyHandler(BaseHTTPRequestHandler)`.
+#[derive(Debug)]
+pub struct ReverseProxyHandler {
+    balancer: Arc<LoadBalancer>,
+    settings: Settings,
+    trusted: Vec<Network>,
+    access_log: Option<LogFormat>,
+    ids: AtomicU64,
+    spare: Mutex<Vec<Box<Exchange>>>,
+}
+
+impl ReverseProxyHandler {
+    /// A proxy in front of the backends of `balancer`, which may be shared.
+    #[must_use]
+    pub fn new(balancer: Arc<LoadBalancer>, settings: Settings) -> ReverseProxyHandler {
+        keep_swept(&balancer);
+        ReverseProxyHandler {
+            balancer,
+            settings,
+            trusted: Vec::new(),
+            access_log: None,
+            ids: AtomicU64::new(rand::make_rng::<SmallRng>().random()),
+            spare: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Believes what these peers say of their clients in X-Forwarded fields.
+    #[must_use]
+    pub fn trusting(mut self, trusted: Vec<Network>) -> ReverseProxyHandler {
+        self.trusted = trusted;
+        self
+    }
+
+    /// Writes a line for each exchange, through the `log` crate with the target `access`.
+    #[must_use]
+    pub fn with_access_log(mut self, format: Option<LogFormat>) -> ReverseProxyHandler {
+        self.access_log = format;
+        self
+    }
+
+    pub(super) fn balancer(&self) -> &LoadBalancer {
+        &self.balancer
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn access_log(&self) -> Option<LogFormat> {
+        self.access_log
+    }
+
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(peer))
+    }
+
+    pub(super) fn new_exchange(&self, now: Instant) -> Box<Exchange> {
+        let spare = self.spare.lock().expect("no panic under the lock").pop();
+        let mut exchange = spare.unwrap_or_else(|| Box::new(Exchange::new(now)));
+        exchange.facts = Facts { id: RequestId::next(&self.ids), ..Facts::new(now) };
+        exchange
+    }
+
+    pub(super) fn keep_exchange(&self, mut exchange: Box<Exchange>) {
+        exchange.reset();
+        let mut spare = self.spare.lock().expect("no panic under the lock");
+        if spare.len() < SPARE_EXCHANGES {
+            spare.push(exchange);
+        }
+    }
+}
+
+impl RequestHandler for ReverseProxyHandler {
+    fn handle(self: Arc<Self>, request: Socket, client_address: SocketAddr) -> Next {
+        ClientConnection::begin(self, request, client_address)
+    }
+}
+
+/// Closes idle backend connections when their time is over, on a thread of its own, for as long as the balancer lives.
+fn keep_swept(balancer: &Arc<LoadBalancer>) {
+    let balancer: Weak<LoadBalancer> = Arc::downgrade(balancer);
+    let sweeping = move || {
+        while let Some(balancer) = balancer.upgrade() {
+            balancer.sweep(Instant::now());
+            drop(balancer);
+            thread::sleep(SWEEP_EVERY);
+        }
+    };
+    let started = thread::Builder::new().name("sweeper".to_owned()).stack_size(64 * 1024).spawn(sweeping);
+    if let Err(error) = started {
+        log::warn!("no thread to close idle connections, they close when next looked at: {error}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Bytes that were received and not used yet.
+
+use std::io;
+
+use super::socket::Socket;
+
+/// A buffer that has room only while a worker lends it some, so that those who wait hold none.
+pub trait Lendable {
+    /// The vector behind it, without what was used up.
+    fn vector(&mut self) -> &mut Vec<u8>;
+}
+
+impl Lendable for Buffer {
+    fn vector(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        &mut self.bytes
+    }
+}
+
+impl Lendable for Outgoing {
+    fn vector(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+}
+
+/// A buffer that is filled at its end and used up from its start.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    /// What is there, oldest first.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Whether nothing is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// Takes `length` bytes away, from the start.
+    pub fn consume(&mut self, length: usize) {
+        self.start += length;
+        debug_assert!(self.start <= self.bytes.len(), "no more is used than is there");
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Moves as much as fits into `target`.
+    pub fn take_into(&mut self, target: &mut [u8]) -> usize {
+        let length = self.unread().len().min(target.len());
+        target[..length].copy_from_slice(&self.unread()[..length]);
+        self.consume(length);
+        length
+    }
+
+    /// Adds bytes that were received in another way.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Receives what is there, as far as there is room; `Ok(0)` is the end of the stream.
+    ///
+    /// Room is made for at least one byte, so whoever fills a buffer checks a limit of its own first.
+    ///
+    /// # Errors
+    /// As [`Socket::try_read`].
+    pub fn fill(&mut self, socket: &mut Socket) -> io::Result<usize> {
+        if self.bytes.len() == self.bytes.capacity() && self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        if self.bytes.len() == self.bytes.capacity() {
+            self.bytes.reserve(1024);
+        }
+        socket.try_read(&mut self.bytes)
+    }
+}
+
+/// Bytes that wait to be sent.
+///
+/// Small pieces gather here until [`Outgoing::send`], so that a head and a short body leave in one call.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    bytes: Vec<u8>,
+}
+
+/// More than this is not gathered, but sent from where it lies.
+const GATHER: usize = 16 * 1024;
+
+impl Outgoing {
+    /// The bytes, to append to.
+    pub fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Whether nothing is left to be sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Sends what the socket takes; `Ok(true)` if nothing is left.
+    ///
+    /// # Errors
+    /// What sending returns, but for "would block".
+    pub fn send(&mut self, socket: &mut Socket) -> io::Result<bool> {
+        if !self.bytes.is_empty() {
+            let sent = none_if_blocked(socket.try_write(&self.bytes))?;
+            self.bytes.drain(..sent);
+        }
+        Ok(self.bytes.is_empty())
+    }
+
+    /// Adds `piece` behind what waits: gathered if it is small, else all is sent as far as the socket takes it, and
+    /// only the rest is kept. `Ok(false)` if the socket took less than all.
+    ///
+    /// # Errors
+    /// As [`Outgoing::send`].
+    pub fn push(&mut self, piece: &[u8], socket: &mut Socket) -> io::Result<bool> {
+        if self.bytes.len() + piece.len() <= GATHER {
+            self.bytes.extend_from_slice(piece);
+            return Ok(true);
+        }
+        let waiting = self.bytes.len();
+        let sent = none_if_blocked(socket.try_write_two(&self.bytes, piece))?;
+        self.bytes.drain(..sent.min(waiting));
+        self.bytes.extend_from_slice(&piece[sent.saturating_sub(waiting)..]);
+        Ok(self.bytes.is_empty())
+    }
+}
+
+fn none_if_blocked(sent: io::Result<usize>) -> io::Result<usize> {
+    match sent {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        sent => sent,
+    }
+}
