@@ -202,7 +202,7 @@ mod tests {
             timeouts.tunnel=10m timeouts.expect=1s timeouts.shutdown=8s limits.header_bytes=16KiB \
             limits.request_line=8KiB limits.headers=100 limits.response_header_bytes=64KiB limits.body=none \
             limits.interim=16 limits.chunk_line=4KiB limits.min_rate=500B limits.connections=auto \
-            backends.keepalive=4s backends.max_idle=256 retry.attempts=2 retry.within=10s";
+            backends.keepalive=4s backends.max_idle=1024 retry.attempts=2 retry.within=10s";
         let got: Vec<String> = defaults().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(got, want.split_whitespace().collect::<Vec<_>>());
     }

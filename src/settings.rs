@@ -123,14 +123,15 @@ pub struct KeepAlive {
     /// sent on a connection that the backend is closing is the top cause of random 502s. Then it is closed. Cannot be
     /// off.
     pub idle: Duration,
-    /// How many are kept for each backend; 0 keeps none. Default 256: [`idle`](Self::idle) empties it after a burst.
+    /// How many are kept for each backend; 0 keeps none. Default 1,024: as many as requests under way at once, or each
+    /// of the others connects anew; [`idle`](Self::idle) empties it after a burst.
     /// Further ones are closed.
     pub max_idle: usize,
 }
 
 impl Default for KeepAlive {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(4), max_idle: 256 }
+        Self { idle: Duration::from_secs(4), max_idle: 1024 }
     }
 }
 

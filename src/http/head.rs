@@ -97,7 +97,7 @@ impl HeadScan {
     /// misled), or a limit exceeded.
     pub fn find_end(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, MessageError> {
         let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        while let Some(found) = bytes[self.scanned as usize..].iter().position(|byte| *byte == b'\n') {
+        while let Some(found) = memchr::memchr(b'\n', &bytes[self.scanned as usize..]) {
             let line_start = self.line_start as usize;
             let end = self.scanned as usize + found;
             let Some(line) = bytes[line_start..end].strip_suffix(b"\r") else {
@@ -155,7 +155,8 @@ impl RequestHead {
         self.version = HttpVersion::parsed(parsed.version)?;
         self.method = Span::of(method, head);
         self.target = Span::of(target, head);
-        self.headers.keep(head, parsed.headers)
+        self.headers.keep(head, parsed.headers);
+        Ok(())
     }
 
     /// The method, a token; compared with case (RFC 9110 §9.1).
@@ -228,7 +229,8 @@ impl ResponseHead {
             Some(reason) if !reason.is_empty() => Span::of(reason.as_bytes(), head),
             _ => Span::default(),
         };
-        self.headers.keep(head, parsed.headers)
+        self.headers.keep(head, parsed.headers);
+        Ok(())
     }
 
     /// The reason phrase, as it came.
@@ -261,4 +263,76 @@ fn speaks_another_version(head: &[u8]) -> bool {
         _ => None,
     });
     majors.any(|major| major.is_ascii_digit() && major != b'1')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 256, start_line: 64, field_lines: 4 };
+
+    fn parse(text: &str) -> Result<RequestHead, MessageError> {
+        let mut head = RequestHead::default();
+        head.parse(text.as_bytes(), &LIMITS).map(|()| head)
+    }
+
+    /// RFC 9112 §2.2: a line ends in CRLF.
+    #[test]
+    fn a_head_ends_at_its_blank_line_wherever_it_is_cut() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
+        for cut in 0..head.len() {
+            let mut scan = HeadScan::default();
+            let early = scan.find_end(&head[..cut], &LIMITS).expect("no defect");
+            let end = if early.is_some() { early } else { scan.find_end(head, &LIMITS).expect("no defect") };
+            assert_eq!(end, Some(head.len() - 4), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_head_has_limits() {
+        let long = "x".repeat(300);
+        for (text, want) in [
+            (format!("GET /{} HTTP/1.1\r\n", &long[..64]), "request-line-too-long"),
+            (format!("GET /{long}"), "request-line-too-long"),
+            (format!("GET / HTTP/1.1\r\nA: {long}"), "head-too-large"),
+            (format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n"), "head-too-large"),
+            ("GET / HTTP/1.1\nHost: a\r\n".to_owned(), "bare-lf"),
+        ] {
+            let got = HeadScan::default().find_end(text.as_bytes(), &LIMITS).expect_err("a defect");
+            assert_eq!(got.reason(), want, "{text:?}");
+        }
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(5));
+        assert_eq!(parse(&many).expect_err("too many").reason(), "head-too-large");
+    }
+
+    /// RFC 9112 §3, §5; RFC 9110 §5.5, §5.6.2.
+    #[test]
+    fn a_malformed_head_is_refused() {
+        for (text, want) in [
+            ("GET / HTTP/2.0\r\n\r\n", "unsupported-version"),
+            ("GET / HTTP/1.2\r\n\r\n", "bad-version"),
+            ("GET / http/1.1\r\n\r\n", "bad-version"),
+            ("GET / HTTP/1.10\r\n\r\n", "bad-line-end"),
+            ("GET  / HTTP/1.1\r\n\r\n", "bad-start-line"),
+            ("GET /\r\n\r\n", "bad-start-line"),
+            ("G(T / HTTP/1.1\r\n\r\n", "bad-start-line"),
+            ("GET / HTTP/1.1\r\nA : b\r\n\r\n", "bad-field-name"),
+            ("GET / HTTP/1.1\r\n A: b\r\n\r\n", "bad-field-name"),
+            ("GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "bad-field-name"),
+            ("GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", "bad-field-value"),
+            ("GET / HTTP/1.1\r\nA: b\0c\r\n\r\n", "bad-field-value"),
+            ("GET / HTTP/1.1\r\nA: b\x7fc\r\n\r\n", "bad-field-value"),
+            ("GET / HTTP/1.1\r\nA: \x0bc\r\n\r\n", "bad-field-value"),
+        ] {
+            assert_eq!(parse(text).expect_err("a defect").reason(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn fields_keep_their_order_spelling_and_bytes() {
+        let head = parse("GET /x HTTP/1.0\r\nhOST: \t a \r\nX:\r\nX: \u{e9}\r\n\r\n").expect("well-formed");
+        let lines: Vec<_> = head.headers.iter().map(|line| (line.name, line.value)).collect();
+        assert_eq!(lines, [(&b"hOST"[..], &b"a"[..]), (b"X", b""), (b"X", "\u{e9}".as_bytes())]);
+        assert_eq!((head.method(), head.target(), head.version), (&b"GET"[..], &b"/x"[..], HttpVersion::Http10));
+    }
 }

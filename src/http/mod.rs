@@ -12,7 +12,8 @@
 //! | [`body`] | relays content with `std::io::copy`, resumably |
 //! | [`trailer`] | trailer fields that may be passed on |
 //! | [`client`] | [`HttpConnection`](client::HttpConnection), [`HttpResponse`](client::HttpResponse) |
-//! | [`error`], [`status`], [`date`] | what can be wrong; status codes; the Date field |
+//! | [`error`], [`status`] | what can be wrong; status codes |
+//! | [`date`], [`text`] | the Date field; numbers as text |
 
 pub mod body;
 pub mod chunked;
@@ -25,6 +26,7 @@ pub mod head;
 pub mod headers;
 pub mod status;
 pub mod target;
+pub mod text;
 pub mod trailer;
 
 pub use error::MessageError;

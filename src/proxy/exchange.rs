@@ -73,6 +73,8 @@ pub(super) struct Exchange {
     download: Option<Relay>,
     /// The response's end is the connection's end.
     ends_with_connection: bool,
+    /// The backend keeps its connection open after this response.
+    reusable: bool,
     tunnel: Option<Box<Tunnel>>,
 }
 
@@ -97,6 +99,7 @@ impl Exchange {
             interims: 0,
             download: None,
             ends_with_connection: false,
+            reusable: false,
             tunnel: None,
         }
     }
@@ -250,7 +253,7 @@ impl Exchange {
         }
         let down = self.send_response(client, cx)?;
         match (up, down) {
-            (_, Flow::Done) => Ok(self.finish()),
+            (_, Flow::Done) => Ok(self.finish(cx)),
             (Flow::Turn, _) | (_, Flow::Turn) => Ok(Step::Turn),
             (up, down) => self.wait(up, down, client, cx),
         }
@@ -362,6 +365,8 @@ impl Exchange {
         self.keep &= !cx.worker.is_draining();
         how.keep = self.keep;
         let options = ConnectionOptions::of(&self.response.headers);
+        let persists = self.response.version == HttpVersion::Http11 && !options.close;
+        self.reusable = persists && framing != BodyFraming::UntilClose;
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
         self.expects_until = None;
@@ -387,21 +392,16 @@ impl Exchange {
     }
 
     /// All is sent. Keeping the backend's connection is the last step of the one path where everything went well.
-    fn finish(&mut self) -> Step {
-        let keep = self.keep && self.upload.is_none();
-        let options = ConnectionOptions::of(&self.response.headers);
-        let reusable = self.upload.is_none()
-            && !self.upload_lost
-            && self.to_backend.is_empty()
-            && self.response.version == HttpVersion::Http11
-            && !options.close
-            && framing::declared(&self.response.headers, self.response.version).is_ok_and(|framing| {
-                framing.is_some() || self.response.status.has_no_content() || self.request.method() == b"HEAD"
-            });
-        if reusable && let Some(forwarded) = self.forwarded.take() {
+    fn finish(&mut self, cx: &mut Context<'_>) -> Step {
+        let sent = self.upload.is_none() && !self.upload_lost && self.to_backend.is_empty();
+        self.rest(cx);
+        if sent
+            && self.reusable
+            && let Some(forwarded) = self.forwarded.take()
+        {
             forwarded.release(self.response.headers.first(Field::KeepAlive));
         }
-        Step::Finished { keep }
+        Step::Finished { keep: self.keep && sent }
     }
 
     fn tunnel(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<Step, Error> {

@@ -4,12 +4,12 @@
 //! out: hop-by-hop fields, and what a client says of itself that only a proxy can vouch for. What is put in: Via and
 //! the X-Forwarded fields. Python's article repeats all fields as they are, which forwards `Connection: close` too.
 
-use std::io::Write;
 use std::net::IpAddr;
 
 use super::error::Error;
 use super::hop_by_hop::ConnectionOptions;
 use crate::http::headers::FieldLine;
+use crate::http::text::{append_address, append_decimal};
 use crate::http::{BodyFraming, Field, HttpVersion, MessageError, RequestHead, target};
 
 /// What is known of a request beside its head.
@@ -104,41 +104,30 @@ fn append_target(head: &RequestHead, rest_of_absolute: Option<&[u8]>, out: &mut 
     }
 }
 
-/// Whether a field says something that only a proxy in front of us could know. `X_Forwarded_For` is such a field too:
-/// CGI and its heirs make the same variable of it.
+/// Whether a field says something that only a proxy in front of us could know, or looks as if it did: CGI and its heirs
+/// make the same variable of `X-Forwarded-For` and of `X_Forwarded_For`, of `Content-Length` and of `Content_Length`.
 fn is_pretended(line: &FieldLine<'_>, trusted: bool) -> bool {
-    const VOUCHED: [&str; 2] = ["forwarded", "x-real-ip"];
-    let known = matches!(line.field, Field::Forwarded | Field::XRealIp);
-    if known {
-        return !trusted;
+    match line.field {
+        Field::Forwarded | Field::XRealIp => !trusted,
+        Field::Other => {
+            let underscored = line.name.contains(&b'_');
+            let forwarded = starts_like(line.name, b"x-forwarded-");
+            (forwarded && !trusted) || (underscored && (forwarded || is_alias(line.name)))
+        }
+        _ => false,
     }
-    if line.field != Field::Other {
-        return false;
-    }
-    let is_like = |name: &str| {
-        line.name.len() == name.len()
-            && line
-                .name
-                .iter()
-                .zip(name.bytes())
-                .all(|(byte, want)| byte.to_ascii_lowercase() == want || (*byte == b'_' && want == b'-'))
-    };
-    let starts_like = |prefix: &str| {
-        line.name.len() > prefix.len()
-            && line
-                .name
-                .iter()
-                .zip(prefix.bytes())
-                .all(|(byte, want)| byte.to_ascii_lowercase() == want || (*byte == b'_' && want == b'-'))
-    };
-    let underscored = line.name.contains(&b'_');
-    (underscored && (is_framing_alias(line.name) || VOUCHED.iter().any(|name| is_like(name))))
-        || (starts_like("x-forwarded-") && (underscored || !trusted))
 }
 
-/// `Transfer_Encoding`, `Content_Length`: no framing to us, but perhaps to a backend that knows variables only.
-fn is_framing_alias(name: &[u8]) -> bool {
-    [&b"transfer_encoding"[..], b"content_length"].iter().any(|alias| name.eq_ignore_ascii_case(alias))
+/// Names that mean something to us when written with hyphens.
+fn is_alias(name: &[u8]) -> bool {
+    let ours: [&[u8]; 3] = [b"x-real-ip", b"content-length", b"transfer-encoding"];
+    ours.iter().any(|like| name.len() == like.len() && starts_like(name, like))
+}
+
+/// Whether a name begins with `prefix`, without case, and with underscores taken for hyphens.
+fn starts_like(name: &[u8], prefix: &[u8]) -> bool {
+    let like = |(byte, want): (&u8, &u8)| byte.eq_ignore_ascii_case(want) || (*byte == b'_' && *want == b'-');
+    name.len() >= prefix.len() && name.iter().zip(prefix).all(like)
 }
 
 /// Only OPTIONS and TRACE count hops (RFC 9110 §7.6.2).
@@ -156,8 +145,7 @@ pub fn max_forwards(head: &RequestHead) -> Option<u64> {
 fn append_decremented(line: &FieldLine<'_>, out: &mut Vec<u8>) {
     let left = std::str::from_utf8(line.value).ok().and_then(|value| value.parse::<u64>().ok());
     match left {
-        // Writing to a Vec does not fail.
-        Some(left) => drop(write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1))),
+        Some(left) => append_number_field("Max-Forwards", left.saturating_sub(1), out),
         None => append_field(line.name, line.value, out),
     }
 }
@@ -165,7 +153,7 @@ fn append_decremented(line: &FieldLine<'_>, out: &mut Vec<u8>) {
 /// The framing for the next hop, made from what was decided, never copied.
 fn append_framing(head: &RequestHead, framing: BodyFraming, out: &mut Vec<u8>) {
     match framing {
-        BodyFraming::Length(length) => drop(write!(out, "Content-Length: {length}\r\n")),
+        BodyFraming::Length(length) => append_number_field("Content-Length", length, out),
         BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         BodyFraming::None if head.headers.first(Field::ContentLength).is_some() => {
             out.extend_from_slice(b"Content-Length: 0\r\n");
@@ -185,7 +173,8 @@ fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: 
         out.extend_from_slice(earlier);
         out.extend_from_slice(b", ");
     }
-    drop(write!(out, "{}\r\n", how.client));
+    append_address(how.client, out);
+    out.extend_from_slice(b"\r\n");
     append_field(b"X-Forwarded-Proto", said(Field::XForwardedProto).next().unwrap_or(b"http"), out);
     append_field(b"X-Forwarded-Host", said(Field::XForwardedHost).next().unwrap_or(host), out);
     if head.headers.first(Field::XRequestId).is_none() {
@@ -198,5 +187,13 @@ pub fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// One field line with a number for its value.
+pub fn append_number_field(name: &str, value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    append_decimal(value, out);
     out.extend_from_slice(b"\r\n");
 }

@@ -1,10 +1,9 @@
 //! Makes the head that is sent to the client out of the one that came from the backend.
 
-use std::io::Write;
-
 use super::hop_by_hop::ConnectionOptions;
-use super::request::append_field;
+use super::request::{append_field, append_number_field};
 use crate::http::headers::trim;
+use crate::http::text::append_decimal;
 use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
 
 /// What is known of a response beside its head.
@@ -78,7 +77,9 @@ pub fn accepts_websocket(head: &ResponseHead, options: &ConnectionOptions<'_>) -
 
 /// The status line in our version (RFC 9112 §2.3), and the field lines that are for the client.
 fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
-    drop(write!(out, "HTTP/1.1 {} ", head.status)); // Writing to a Vec does not fail.
+    out.extend_from_slice(b"HTTP/1.1 ");
+    append_decimal(head.status.0.into(), out);
+    out.push(b' ');
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
     for line in head.headers.iter().filter(|line| !options.removes(line)) {
@@ -93,7 +94,7 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut 
 fn append_framing(head: &ResponseHead, how: &Answering, out: &mut Vec<u8>) {
     let declared = head.headers.first(Field::ContentLength);
     match how.framing {
-        BodyFraming::Length(length) => drop(write!(out, "Content-Length: {length}\r\n")),
+        BodyFraming::Length(length) => append_number_field("Content-Length", length, out),
         _ if how.is_chunked() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         BodyFraming::Chunked | BodyFraming::UntilClose => {}
         // RFC 9110 §8.6: not with 1xx and 204, but HEAD and 304 may tell how long the content would be.

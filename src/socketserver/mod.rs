@@ -8,6 +8,8 @@
 //! | [`conversation`] | a connection as a value: [`Conversation`], and what it waits for: [`Ticket`] |
 //! | [`workers`] | threads that take turns at polling and working: [`Workers`] |
 //! | `room` | who waits where, and for what |
+//! | [`buffer`] | bytes received and not used, bytes to be sent |
+//! | [`splice`] | socket to socket inside the kernel |
 //! | [`socket`] | [`Socket`]: tried without blocking, or blocked on with a deadline |
 //!
 //! A server that gives back what it gets, one thread a connection, as a first step:
@@ -51,6 +53,7 @@ pub mod readiness;
 mod room;
 pub mod server;
 pub mod socket;
+pub mod splice;
 pub mod workers;
 
 pub use buffer::{Buffer, Outgoing};

@@ -10,12 +10,14 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+#[cfg(target_os = "linux")]
+use rustix::pipe::SpliceFlags;
 
 use super::readiness::Readiness;
 use super::room::Token;
@@ -37,6 +39,9 @@ pub struct Socket {
     /// RST came, or both sides have ended.
     broken: bool,
     deadline: Option<Instant>,
+    /// The stream is in non-blocking mode.
+    #[cfg(target_os = "linux")]
+    never_blocks: bool,
 }
 
 /// The socket's registration: freed on drop.
@@ -58,7 +63,7 @@ impl Socket {
     #[must_use]
     pub fn new(stream: TcpStream) -> Socket {
         // Without a registration no edge will ever tell, so every call asks the kernel.
-        Socket { stream, place: None, readable: true, writable: true, hung_up: true, broken: false, deadline: None }
+        Socket::with_place(stream, None)
     }
 
     /// Registers the socket with the poller behind `workers`, once and edge-triggered, so that it can wait.
@@ -69,15 +74,22 @@ impl Socket {
         let token = workers.take_place();
         let place = Place { workers: Arc::clone(workers), token, watches_writes: false };
         workers.watch(stream.as_fd(), token)?;
-        Ok(Socket {
+        Ok(Socket::with_place(stream, Some(place)))
+    }
+
+    fn with_place(stream: TcpStream, place: Option<Place>) -> Socket {
+        let unwatched = place.is_none();
+        Socket {
             stream,
-            place: Some(place),
-            readable: false,
+            place,
+            readable: unwatched,
             writable: true,
-            hung_up: false,
+            hung_up: unwatched,
             broken: false,
             deadline: None,
-        })
+            #[cfg(target_os = "linux")]
+            never_blocks: false,
+        }
     }
 
     /// The place in the waiting room that this socket's edges arrive at.
@@ -198,6 +210,56 @@ impl Socket {
             _ => {}
         }
         sent
+    }
+
+    /// Moves what has arrived into a pipe, without its coming into the process.
+    ///
+    /// # Errors
+    /// As [`Socket::try_read`].
+    #[cfg(target_os = "linux")]
+    pub(super) fn try_splice_into(&mut self, pipe: &OwnedFd, most: usize) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.stop_blocking()?;
+        let moved = self.retried((), |stream, ()| {
+            rustix::pipe::splice(stream, None, pipe, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
+        });
+        // Less than asked for says nothing here: it may be the pipe that had no more room.
+        self.remember_read(&moved, moved.as_ref().copied().unwrap_or(0));
+        moved
+    }
+
+    /// Moves what is in a pipe to the peer.
+    ///
+    /// # Errors
+    /// As [`Socket::try_write`].
+    #[cfg(target_os = "linux")]
+    pub(super) fn try_splice_from(&mut self, pipe: &OwnedFd, most: usize) -> io::Result<usize> {
+        self.stop_blocking()?;
+        self.try_send(most, |stream| {
+            rustix::pipe::splice(pipe, None, stream, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
+        })
+    }
+
+    /// `splice` has no `MSG_DONTWAIT`: it looks at the socket's mode. All other calls work in either mode.
+    #[cfg(target_os = "linux")]
+    fn stop_blocking(&mut self) -> io::Result<()> {
+        if !self.never_blocks {
+            self.stream.set_nonblocking(true)?;
+            self.never_blocks = true;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn try_splice_into(&mut self, _: &OwnedFd, _: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn try_splice_from(&mut self, _: &OwnedFd, _: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Most sockets never fill up, so write edges are asked for when the first write comes up short: one call to

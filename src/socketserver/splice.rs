@@ -1,0 +1,113 @@
+//! Moves bytes from socket to socket without bringing them into the process: `splice(2)` through a pipe, on Linux.
+//!
+//! The bytes stay in the kernel's pages and change owner twice. That pays for long contents; short ones are cheaper to
+//! copy. Elsewhere than on Linux there are no pipes to be had here, and everything is copied.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::socket::Socket;
+
+/// A pipe costs two descriptors while content is under way through it. Beyond this many, contents are copied.
+const MOST_PIPES: usize = 128;
+
+/// Pipes that nothing is in, to be used again: making one costs as much as moving 10 KiB.
+static SPARE: Mutex<Vec<Ends>> = Mutex::new(Vec::new());
+static PIPES: AtomicUsize = AtomicUsize::new(0);
+
+/// A pipe between two sockets.
+#[derive(Debug)]
+pub struct Pipe {
+    ends: Option<Ends>,
+    held: usize,
+}
+
+impl Pipe {
+    /// An empty pipe, if there is one to be had.
+    #[must_use]
+    pub fn get() -> Option<Pipe> {
+        let spare = SPARE.lock().expect("no panic under the lock").pop();
+        let ends = spare.or_else(|| {
+            if PIPES.fetch_add(1, Ordering::Relaxed) < MOST_PIPES
+                && let Some(ends) = Ends::new()
+            {
+                return Some(ends);
+            }
+            PIPES.fetch_sub(1, Ordering::Relaxed);
+            None
+        })?;
+        Some(Pipe { ends: Some(ends), held: 0 })
+    }
+
+    /// How many bytes are in it.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes up to `most` bytes from a socket into the pipe, which has to be empty: a full pipe could not be told from
+    /// a socket that has nothing. `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing is there; else what `splice` returns.
+    pub fn fill(&mut self, from: &mut Socket, most: usize) -> io::Result<usize> {
+        debug_assert!(self.held == 0, "the pipe is filled when it is empty");
+        let Some(ends) = &self.ends else { return Err(io::ErrorKind::Unsupported.into()) };
+        self.held = from.try_splice_into(&ends.writer, most)?;
+        Ok(self.held)
+    }
+
+    /// Moves what is in the pipe to a socket; `Ok(true)` if the pipe is empty then.
+    ///
+    /// # Errors
+    /// What `splice` returns, but for "would block".
+    pub fn empty(&mut self, to: &mut Socket) -> io::Result<bool> {
+        let Some(ends) = &self.ends else { return Err(io::ErrorKind::Unsupported.into()) };
+        while self.held > 0 {
+            match to.try_splice_from(&ends.reader, self.held) {
+                Ok(moved) => self.held -= moved,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// An empty pipe is kept for others; one with bytes in it is closed with them.
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        let Some(ends) = self.ends.take() else { return };
+        if self.held == 0 {
+            SPARE.lock().expect("no panic under the lock").push(ends);
+        } else {
+            drop(ends);
+            PIPES.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Ends {
+    reader: std::os::fd::OwnedFd,
+    writer: std::os::fd::OwnedFd,
+}
+
+impl Ends {
+    #[cfg(target_os = "linux")]
+    fn new() -> Option<Ends> {
+        use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+        /// Room for what a socket has after a wait. The default of 64 KiB would halve the bytes a call moves; it stays
+        /// if a user has as much as the system grants.
+        const PIPE_BYTES: usize = 256 * 1024;
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        let _ = fcntl_setpipe_size(&writer, PIPE_BYTES);
+        Some(Ends { reader, writer })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new() -> Option<Ends> {
+        None
+    }
+}
