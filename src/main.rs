@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use footbridge::args::{self, Config, Outcome};
+use footbridge::cli::{self, Config, Outcome};
 use footbridge::logging::{self, AccessLog};
 use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
 use footbridge::serve;
@@ -15,7 +15,7 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    match args::parse(&arguments) {
+    match cli::parse(&arguments) {
         Outcome::Print(text) => print(&text, ExitCode::SUCCESS),
         Outcome::NoArguments(help) => print(&help, ExitCode::from(WRONG_USAGE)),
         Outcome::Wrong(line) => {

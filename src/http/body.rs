@@ -360,7 +360,7 @@ impl Relay {
 
     fn try_pump(
         &mut self,
-        from: Inlet<'_>,
+        mut from: Inlet<'_>,
         receiver: &mut Socket,
         outgoing: &mut Outgoing,
     ) -> Result<Flow, RelayError> {
@@ -370,7 +370,7 @@ impl Relay {
             flow = match self.take_pipe() {
                 Some(pipe) => self.splice(pipe, from.socket, receiver, outgoing)?,
                 None if self.is_received() => Flow::Done,
-                None => self.copy(from, receiver, outgoing)?,
+                None => self.copy(&mut from, receiver, outgoing)?,
             };
             if flow == Flow::Done {
                 self.end(outgoing)?;
@@ -443,7 +443,12 @@ impl Relay {
         }
     }
 
-    fn copy(&mut self, from: Inlet<'_>, receiver: &mut Socket, outgoing: &mut Outgoing) -> Result<Flow, RelayError> {
+    fn copy(
+        &mut self,
+        from: &mut Inlet<'_>,
+        receiver: &mut Socket,
+        outgoing: &mut Outgoing,
+    ) -> Result<Flow, RelayError> {
         let full = Cell::new(false);
         let mut reader = BodyReader {
             socket: from.socket,

@@ -13,7 +13,8 @@ pub fn append_hexadecimal(number: u64, out: &mut Vec<u8>) {
 fn append_digits<const BASE: u64>(mut number: u64, out: &mut Vec<u8>) {
     let start = out.len();
     loop {
-        out.push(b"0123456789abcdef"[(number % BASE) as usize]);
+        let digit = usize::try_from(number % BASE).expect("a digit is less than its base");
+        out.push(b"0123456789abcdef"[digit]);
         number /= BASE;
         if number == 0 {
             break;

@@ -36,7 +36,7 @@ impl Delivery {
 }
 
 /// Appends the answer to a request that could not be served.
-pub fn send_error(error: &Error, id: &str, how: &Delivery, out: &mut Vec<u8>) {
+pub fn send_error(error: &Error, id: &str, how: Delivery, out: &mut Vec<u8>) {
     let (status, reason) = (error.status(), error.reason());
     let content = if how.json {
         format!("{{\"status\":{status},\"title\":\"{}\",\"reason\":\"{reason}\",\"id\":\"{id}\"}}\n", status.phrase())
@@ -60,12 +60,12 @@ pub fn send_error(error: &Error, id: &str, how: &Delivery, out: &mut Vec<u8>) {
 }
 
 /// Appends the answer to an OPTIONS that came to its last hop (RFC 9110 §7.6.2).
-pub fn send_options(how: &Delivery, out: &mut Vec<u8>) {
+pub fn send_options(how: Delivery, out: &mut Vec<u8>) {
     append_start(HttpStatus::OK, how, out);
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
 }
 
-fn append_start(status: HttpStatus, how: &Delivery, out: &mut Vec<u8>) {
+fn append_start(status: HttpStatus, how: Delivery, out: &mut Vec<u8>) {
     drop(write!(out, "HTTP/1.1 {status} {}\r\nDate: ", status.phrase()));
     date::append_now(out);
     out.extend_from_slice(match (how.keep, how.version) {

@@ -16,7 +16,7 @@ use super::reverse_proxy::ReverseProxyHandler;
 use crate::http::MessageError;
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::settings::deadline;
-use crate::socketserver::{Conversation, Next, Readiness, Socket, Ticket, Wake, Worker};
+use crate::socketserver::{Buffer, Conversation, Next, Outgoing, Readiness, Socket, Ticket, Wake, Worker};
 
 /// After our last word, so much longer the client may go on sending: closing at once would reset the connection and
 /// take the answer from under its eyes (RFC 9112 §9.6).
@@ -54,7 +54,7 @@ enum Then {
 impl ClientConnection {
     pub(super) fn begin(handler: Arc<ReverseProxyHandler>, socket: Socket, address: std::net::SocketAddr) -> Next {
         let now = Instant::now();
-        let client = Peer { socket, address, input: Default::default(), output: Default::default() };
+        let client = Peer { socket, address, input: Buffer::default(), output: Outgoing::default() };
         let stage = Stage::Head { since: now };
         let connection = ClientConnection { handler, client, stage, scan: HeadScan::default(), served: false };
         let ticket = connection.await_head(now);
@@ -64,12 +64,14 @@ impl ClientConnection {
     /// Goes from step to step until it has to wait.
     fn proceed(&mut self, wake: Wake, worker: &mut Worker) -> Then {
         let handler = Arc::clone(&self.handler);
-        let mut cx = Context { handler: &handler, worker, now: Instant::now() };
+        let now = Instant::now();
+        let waited = wake.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let late = waited > handler.settings().timeouts.queue;
+        let mut cx = Context { handler: &handler, worker, now, late, leave: wake.draining };
         cx.worker.lend(&mut self.client.input);
-        let mut leave = wake.draining;
         let then = loop {
             let then = match self.stage {
-                Stage::Head { since } => self.read_request(since, std::mem::take(&mut leave), &mut cx),
+                Stage::Head { since } => self.read_request(since, &mut cx),
                 Stage::Serving(_) => self.serve(&mut cx),
                 Stage::Leaving { until, said } => self.leave(until, said, &cx),
             };
@@ -88,7 +90,7 @@ impl ClientConnection {
     /// Reads until a head is complete, and begins the exchange.
     ///
     /// Python: `handle_one_request`, `parse_request`.
-    fn read_request(&mut self, since: Instant, leave: bool, cx: &mut Context<'_>) -> Then {
+    fn read_request(&mut self, since: Instant, cx: &mut Context<'_>) -> Then {
         let limits = HeadLimits::of_request(&cx.handler.settings().limits);
         loop {
             self.skip_empty_line();
@@ -108,7 +110,7 @@ impl ClientConnection {
         }
         let since = if let Stage::Head { since } = self.stage { since } else { since };
         let ticket = self.await_head(since);
-        if self.client.input.is_empty() && (leave || cx.worker.is_draining()) {
+        if self.client.input.is_empty() && (std::mem::take(&mut cx.leave) || cx.worker.is_draining()) {
             return Then::End;
         }
         match ticket.deadline <= cx.now {
@@ -147,14 +149,17 @@ impl ClientConnection {
         self.scan = HeadScan::default();
         self.served = true;
         if let Err(defect) = parsed {
-            return self.fail(exchange, Error::Client(defect), cx);
+            return self.fail(exchange, &Error::Client(defect), cx);
         }
         if let Err(error) = exchange.begin(cx) {
-            return self.fail(exchange, error, cx);
+            return self.fail(exchange, &error, cx);
+        }
+        if std::mem::take(&mut cx.late) {
+            return self.fail(exchange, &Error::Busy, cx); // A full house must say so (timeouts.queue).
         }
         match request::max_forwards(&exchange.request) {
             Some(0) if exchange.request.method() == b"OPTIONS" => self.answer_options(exchange, cx),
-            Some(0) => self.fail(exchange, Error::Refused("trace-refused"), cx),
+            Some(0) => self.fail(exchange, &Error::Refused("trace-refused"), cx),
             _ => {
                 self.stage = Stage::Serving(exchange);
                 Then::GoOn
@@ -182,7 +187,7 @@ impl ClientConnection {
             }
             Err(error) => {
                 let Some(exchange) = self.take_exchange(cx) else { return Then::End };
-                self.fail(exchange, error, cx)
+                self.fail(exchange, &error, cx)
             }
         }
     }
@@ -212,13 +217,13 @@ impl ClientConnection {
     /// Answers a head that could not even be parsed.
     fn refuse(&mut self, defect: MessageError, cx: &mut Context<'_>) -> Then {
         let exchange = cx.handler.new_exchange(cx.now);
-        self.fail(exchange, Error::Client(defect), cx)
+        self.fail(exchange, &Error::Client(defect), cx)
     }
 
     /// The one place where a failure becomes an answer, or, if an answer has begun, a cut.
-    fn fail(&mut self, mut exchange: Box<Exchange>, error: Error, cx: &mut Context<'_>) -> Then {
-        exchange.facts.fail(&error);
-        if let (Error::Backend(defect), Some(backend)) = (&error, &exchange.facts.backend) {
+    fn fail(&mut self, mut exchange: Box<Exchange>, error: &Error, cx: &mut Context<'_>) -> Then {
+        exchange.facts.fail(error);
+        if let (Error::Backend(defect), Some(backend)) = (error, &exchange.facts.backend) {
             log::warn!("backend {}: {defect}", backend.name());
         }
         let gone = error.status() == crate::http::HttpStatus::CLIENT_CLOSED_REQUEST;
@@ -233,14 +238,14 @@ impl ClientConnection {
         let keep = in_step && exchange.may_keep() && !cx.worker.is_draining();
         let how = Delivery::to(&exchange.request, keep);
         let begun = self.client.output.bytes().len();
-        answer::send_error(&error, &exchange.facts.id.text(), &how, self.client.output.bytes());
+        answer::send_error(error, &exchange.facts.id.text(), how, self.client.output.bytes());
         exchange.facts.bytes = (self.client.output.bytes().len() - begun) as u64;
         self.send_answer(exchange, keep, cx)
     }
 
     fn answer_options(&mut self, exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
         let keep = exchange.is_request_read() && exchange.may_keep() && !cx.worker.is_draining();
-        answer::send_options(&Delivery::to(&exchange.request, keep), self.client.output.bytes());
+        answer::send_options(Delivery::to(&exchange.request, keep), self.client.output.bytes());
         self.send_answer(exchange, keep, cx)
     }
 

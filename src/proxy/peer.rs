@@ -21,4 +21,8 @@ pub(super) struct Context<'a> {
     pub(super) worker: &'a mut Worker,
     /// When the turn began: near enough to now for every deadline.
     pub(super) now: Instant,
+    /// It waited for a worker for longer than `timeouts.queue`: a request that begins in this turn is turned away.
+    pub(super) late: bool,
+    /// The server stops, or needs the connection's place: if it is idle, it ends.
+    pub(super) leave: bool,
 }

@@ -34,6 +34,7 @@ pub struct ReverseProxyHandler {
     trusted: Vec<Network>,
     access_log: Option<LogFormat>,
     ids: AtomicU64,
+    #[allow(clippy::vec_box, reason = "they go in and out without being moved")]
     spare: Mutex<Vec<Box<Exchange>>>,
 }
 

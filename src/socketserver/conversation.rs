@@ -50,8 +50,8 @@ pub struct Wake {
     pub own: Readiness,
     /// What happened at the second socket.
     pub other: Readiness,
-    /// Its deadline has passed.
-    pub timed_out: bool,
+    /// Since when it could have gone on, had a worker been free.
+    pub since: Option<Instant>,
     /// The server stops, and the conversation was idle: it should end.
     pub draining: bool,
 }

@@ -43,8 +43,6 @@ struct Guest {
 pub(super) struct Ready {
     pub(super) conversation: Box<dyn Conversation>,
     pub(super) wake: Wake,
-    /// When it came to stand in the queue.
-    pub(super) since: Instant,
 }
 
 pub(super) struct Room {
@@ -100,7 +98,7 @@ impl Room {
         let at = ticket.at.0 as usize;
         if heard || (self.draining && ticket.idle) {
             let wake = Wake { draining: self.draining, ..self.collect(&ticket) };
-            return Some(Ready { conversation, wake, since: Instant::now() });
+            return Some(Ready { conversation, wake });
         }
         if self.next_check.is_none_or(|check| ticket.deadline < check) {
             self.next_check = Some(ticket.deadline);
@@ -154,8 +152,8 @@ impl Room {
         let Some(Guest { conversation, ticket }) = self.places[seat.0 as usize].guest.take() else { return };
         self.guests -= 1;
         let edges = self.collect(&ticket);
-        let wake = Wake { own: edges.own, other: edges.other, ..why };
-        self.ready.push_back(Ready { conversation, wake, since: now });
+        let wake = Wake { own: edges.own, other: edges.other, since: Some(now), ..why };
+        self.ready.push_back(Ready { conversation, wake });
     }
 
     /// Wakes all whose deadline has passed.
@@ -168,8 +166,7 @@ impl Room {
             let Some(guest) = &self.places[seat].guest else { continue };
             let deadline = guest.ticket.deadline;
             if deadline <= now {
-                let why = Wake { timed_out: true, ..Wake::default() };
-                self.rouse(Token(u32::try_from(seat).expect("fewer sockets than 2^32")), now, why);
+                self.rouse(Token(u32::try_from(seat).expect("fewer sockets than 2^32")), now, Wake::default());
             } else {
                 next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
             }

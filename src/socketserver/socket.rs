@@ -203,13 +203,13 @@ impl Socket {
         if !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let sent = self.retried((), |stream, ()| send(stream));
-        match &sent {
-            Ok(sent) if *sent < length => self.await_writes()?,
+        let taken = self.retried((), |stream, ()| send(stream));
+        match &taken {
+            Ok(taken) if *taken < length => self.await_writes()?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_writes()?,
             _ => {}
         }
-        sent
+        taken
     }
 
     /// Moves what has arrived into a pipe, without its coming into the process.

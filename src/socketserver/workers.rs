@@ -142,7 +142,7 @@ impl Workers {
         match next {
             Next::End => crew.conversations -= 1,
             Next::GiveWay(conversation) => {
-                let ready = Ready { conversation, wake: Wake::default(), since: Instant::now() };
+                let ready = Ready { conversation, wake: Wake::default() };
                 self.0.queue_from_outside(crew, ready);
             }
             Next::Wait(conversation, ticket) => match crew.room.enter(conversation, ticket) {
@@ -382,7 +382,7 @@ impl Worker {
     fn work(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut turn = shared.next_turn(shared.crew());
-        while let Some(Ready { conversation, wake, .. }) = turn {
+        while let Some(Ready { conversation, wake }) = turn {
             turn = match catch_unwind(AssertUnwindSafe(|| conversation.resume(wake, &mut self))) {
                 Ok(next) => self.put_down(next),
                 Err(panic) => {
@@ -405,7 +405,7 @@ impl Worker {
                 }
             }
             Next::GiveWay(conversation) => {
-                crew.room.give_way(Ready { conversation, wake: Wake::default(), since: Instant::now() });
+                crew.room.give_way(Ready { conversation, wake: Wake::default() });
             }
             Next::Wait(conversation, ticket) => {
                 if let Some(ready) = crew.room.enter(conversation, ticket) {

@@ -1,10 +1,13 @@
 //! Every timeout and every limit, in this one place. Input: nothing, or assignments such as
 //! `timeouts.response=3s`. Output: [`Settings`]. Pure data: nothing here waits or counts. How values are read and
-//! written is in `setting_keys.rs`.
+//! written is in `keys.rs`.
 
-pub use crate::setting_keys::SettingError;
+mod keys;
+pub(crate) mod suggest;
+mod units;
 
-use crate::setting_keys;
+pub use self::keys::SettingError;
+
 use std::time::{Duration, Instant};
 
 /// What stands for "never" when a deadline is made of a timeout that is off: later than any process lives, and near
@@ -175,7 +178,7 @@ impl Settings {
     ///
     /// If there is no `=`, no such key, or the value is none for that key; nothing is changed then.
     pub fn set(&mut self, assignment: &str) -> Result<(), SettingError> {
-        setting_keys::set(self, assignment)
+        keys::set(self, assignment)
     }
 
     /// One line for each value that is allowed but lets a single peer hold a place for ever.
@@ -193,7 +196,7 @@ impl Settings {
 
 /// All keys that [`Settings::set`] knows, each with its default as it would be written.
 pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
-    setting_keys::defaults()
+    keys::defaults()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The flags as argh reads them: raw texts, unchecked. Input: the arguments after the program's name. Output: [`Args`],
-//! or why there are none. What the texts mean is decided in [`crate::args`].
+//! or why there are none. What the texts mean is decided in [`crate::cli`].
 
-use crate::suggest::nearest;
+use crate::settings::suggest::nearest;
 use argh::{EarlyExit, FromArgs};
 
 /// The program's name in help and messages, however it was called.

@@ -2,8 +2,11 @@
 //! what to print instead. Opens and starts nothing.
 
 use crate::access::LogFormat;
-use crate::address::{backend_address, listen_address};
-use crate::flags::{self, Args, Command, Demo, NAME, Stop};
+mod address;
+mod flags;
+
+use self::address::{backend_address, listen_address};
+use self::flags::{Args, Command, Demo, NAME, Stop};
 use crate::logging::AccessLog;
 use crate::network::Network;
 use crate::settings::Settings;

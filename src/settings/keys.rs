@@ -1,9 +1,9 @@
 //! The keys of [`Settings`] and how their values are read and written. Input: `key=value` as a person writes it.
 //! Output: the value in its field. One table, [`KEYS`], is walked by everything here.
 
+use super::suggest::nearest;
+use super::units::{parse_duration, parse_number, parse_size, show_duration, show_number, show_size};
 use crate::settings::Settings;
-use crate::suggest::nearest;
-use crate::units::{parse_duration, parse_number, parse_size, show_duration, show_number, show_size};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;

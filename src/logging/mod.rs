@@ -4,7 +4,9 @@
 
 use crate::access::{self, LogFormat};
 use crate::escape::JsonString;
-use crate::line_queue::LineQueue;
+mod line_queue;
+
+use self::line_queue::LineQueue;
 use log::LevelFilter;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger, format_description};
 use std::fs::{File, OpenOptions};
