@@ -1,0 +1,1 @@
+"""What scripts/show and scripts/soak share. Standard library only."""
