@@ -1,33 +1,22 @@
-//! Relays one message's content from a connection to another with [`std::io::copy`]. RFC 9112 §6, §7.
-//!
-//! Input: bytes of the sender's framing. Output: the same content in the receiver's framing, as it comes.
-//!
-//! `io::copy` moves bytes until its reader says "would block". Two adaptors make that the right moment:
+//! Content without its framing, and with it: the two adaptors between which [`std::io::copy`] moves a body.
+//! RFC 9112 §6, §7.
 //!
 //! - [`BodyReader`] takes the framing off, ends exactly at the message's end, and gives nothing while the receiver is
 //!   still busy with what it has;
 //! - [`BodyWriter`] puts the framing on and takes all that it is given; what the socket does not take at once it keeps.
 //!
-//! So nothing is lost when the copying stops in the middle, and a [`Relay`] goes on where it stopped. Since `io::copy`
-//! cannot say which side failed, each adaptor keeps its own error.
+//! So nothing is lost when the copying stops in the middle, and a [`Relay`](super::relay::Relay) goes on where it
+//! stopped. Since `io::copy` cannot say which side failed, each adaptor keeps its own error.
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
 
 use super::chunked::{ChunkedDecoder, Piece};
 use super::error::MessageError;
 use super::framing::BodyFraming;
 use super::text::append_hexadecimal;
 use crate::settings::Limits;
-use crate::socketserver::splice::Pipe;
 use crate::socketserver::{Buffer, Outgoing, Socket};
-
-/// Bytes that one relay moves before it lets other conversations go on.
-const TURN: usize = 1024 * 1024;
-
-/// Content of which at least so much is still to come goes through a pipe. Measured: below, copying costs less.
-const SPLICE_FROM: u64 = 64 * 1024;
 
 /// What is left of a message's content, by its framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +43,14 @@ impl BodyDecoder {
         }
     }
 
-    fn length(left: u64) -> BodyDecoder {
+    /// So many bytes are left.
+    pub(super) fn length(left: u64) -> BodyDecoder {
         if left == 0 { BodyDecoder::Done } else { BodyDecoder::Length(left) }
     }
 }
 
 impl BodyDecoder {
-    /// Reads content for as long as the socket's deadline allows: the blocking way, without a [`Relay`].
+    /// Reads content for as long as the socket's deadline allows: the blocking way, without a `Relay`.
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if the body ends early, [`io::ErrorKind::InvalidData`] if its coding is wrong;
@@ -74,7 +64,7 @@ impl BodyDecoder {
                 decoder: self,
                 trailer: &mut Vec::new(),
                 receiver_full: &never,
-                turn_left: TURN,
+                turn_left: usize::MAX,
                 error: None,
             };
             match reader.read_content(target) {
@@ -93,13 +83,13 @@ impl BodyDecoder {
 /// Python: `HTTPResponse.read`. Departs: a body that ends early is an error, never a short success.
 #[derive(Debug)]
 pub struct BodyReader<'a> {
-    socket: &'a mut Socket,
-    buffer: &'a mut Buffer,
-    decoder: &'a mut BodyDecoder,
-    trailer: &'a mut Vec<u8>,
-    receiver_full: &'a Cell<bool>,
-    turn_left: usize,
-    error: Option<MessageError>,
+    pub(super) socket: &'a mut Socket,
+    pub(super) buffer: &'a mut Buffer,
+    pub(super) decoder: &'a mut BodyDecoder,
+    pub(super) trailer: &'a mut Vec<u8>,
+    pub(super) receiver_full: &'a Cell<bool>,
+    pub(super) turn_left: usize,
+    pub(super) error: Option<MessageError>,
 }
 
 impl BodyReader<'_> {
@@ -186,11 +176,11 @@ impl Read for BodyReader<'_> {
 /// never more than one piece too much.
 #[derive(Debug)]
 pub struct BodyWriter<'a> {
-    socket: &'a mut Socket,
-    outgoing: &'a mut Outgoing,
-    chunked: bool,
-    full: &'a Cell<bool>,
-    error: Option<MessageError>,
+    pub(super) socket: &'a mut Socket,
+    pub(super) outgoing: &'a mut Outgoing,
+    pub(super) chunked: bool,
+    pub(super) full: &'a Cell<bool>,
+    pub(super) error: Option<MessageError>,
 }
 
 impl BodyWriter<'_> {
@@ -221,271 +211,4 @@ impl Write for BodyWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Where a relay takes from.
-#[derive(Debug)]
-pub struct Inlet<'a> {
-    /// The sender's connection.
-    pub socket: &'a mut Socket,
-    /// What was received from it already.
-    pub buffer: &'a mut Buffer,
-}
-
-/// Where a relay puts to.
-#[derive(Debug)]
-pub struct Outlet<'a> {
-    /// The receiver's connection.
-    pub socket: &'a mut Socket,
-    /// What it has not been sent yet.
-    pub outgoing: &'a mut Outgoing,
-}
-
-/// Why a relay stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// The sender has sent no more so far.
-    Dry,
-    /// The receiver takes no more so far.
-    Full,
-    /// It has moved much, and others should have a turn.
-    Turn,
-    /// All is sent, to the last byte of the framing.
-    Done,
-}
-
-/// A relay that failed, by the side that did.
-#[derive(Debug)]
-pub enum RelayError {
-    /// What was received is wrong or has ended early.
-    Sender(MessageError),
-    /// It cannot be sent.
-    Receiver(MessageError),
-}
-
-/// The relaying of one message's content, to be taken up again and again until it is done.
-#[derive(Debug)]
-pub struct Relay {
-    decoder: BodyDecoder,
-    chunked: bool,
-    /// The framing's end is written, if not sent.
-    ended: bool,
-    trailer: Vec<u8>,
-    /// Content under way inside the kernel.
-    pipe: Option<Pipe>,
-    moved: u64,
-    limit: u64,
-    stopped: Option<(Flow, Instant)>,
-    waited_for_sender: Duration,
-    waited_for_receiver: Duration,
-}
-
-impl Relay {
-    /// From a sender's framing to a receiver's: chunks if `chunked`, else plain bytes.
-    #[must_use]
-    pub fn new(decoder: BodyDecoder, chunked: bool) -> Relay {
-        Relay {
-            decoder,
-            chunked,
-            ended: false,
-            trailer: Vec::new(),
-            pipe: None,
-            moved: 0,
-            limit: u64::MAX,
-            stopped: None,
-            waited_for_sender: Duration::ZERO,
-            waited_for_receiver: Duration::ZERO,
-        }
-    }
-
-    /// Fails with [`MessageError::ContentTooLarge`] when more content than this has come.
-    #[must_use]
-    pub fn limited_to(mut self, bytes: u64) -> Relay {
-        self.limit = bytes;
-        self
-    }
-
-    /// Bytes of content moved so far.
-    #[must_use]
-    pub fn moved(&self) -> u64 {
-        self.moved
-    }
-
-    /// Whether the sender has sent all.
-    #[must_use]
-    pub fn is_received(&self) -> bool {
-        self.decoder == BodyDecoder::Done
-    }
-
-    /// Where and since when it stands still.
-    #[must_use]
-    pub fn stopped(&self) -> Option<(Flow, Instant)> {
-        self.stopped
-    }
-
-    /// Whether the sender keeps us waiting for more than `grace` at less than `rate` bytes a second.
-    #[must_use]
-    pub fn sender_is_slow(&self, rate: u64, grace: Duration) -> bool {
-        is_slow(self.moved, self.waited_for_sender, rate, grace)
-    }
-
-    /// Whether the receiver keeps us waiting for more than `grace` at less than `rate` bytes a second.
-    #[must_use]
-    pub fn receiver_is_slow(&self, rate: u64, grace: Duration) -> bool {
-        is_slow(self.moved, self.waited_for_receiver, rate, grace)
-    }
-
-    /// Moves what can be moved now.
-    ///
-    /// # Errors
-    /// [`RelayError`], by the guilty side; nothing was made up to end the message.
-    pub fn pump(&mut self, from: Inlet<'_>, to: Outlet<'_>, now: Instant) -> Result<Flow, RelayError> {
-        let waited = self.stopped.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(since));
-        match self.stopped {
-            Some((Flow::Dry, _)) => self.waited_for_sender += waited,
-            Some((Flow::Full, _)) => self.waited_for_receiver += waited,
-            _ => {}
-        }
-        let (moved, waiting) = (self.moved, to.outgoing.bytes().len());
-        let outgoing = to.outgoing;
-        let flow = self.try_pump(from, to.socket, outgoing)?;
-        let progress = self.moved > moved || outgoing.bytes().len() < waiting;
-        let since = match self.stopped {
-            Some((before, since)) if before == flow && !progress => since,
-            _ => now,
-        };
-        self.stopped = Some((flow, since));
-        Ok(flow)
-    }
-
-    fn try_pump(
-        &mut self,
-        mut from: Inlet<'_>,
-        receiver: &mut Socket,
-        outgoing: &mut Outgoing,
-    ) -> Result<Flow, RelayError> {
-        let mut flow = Flow::Done;
-        if !self.ended {
-            self.pass_buffered(from.buffer, receiver, outgoing)?;
-            flow = match self.take_pipe() {
-                Some(pipe) => self.splice(pipe, from.socket, receiver, outgoing)?,
-                None if self.is_received() => Flow::Done,
-                None => self.copy(&mut from, receiver, outgoing)?,
-            };
-            if flow == Flow::Done {
-                self.end(outgoing)?;
-            }
-        }
-        // Whatever stopped the moving: what was gathered leaves before anybody waits.
-        match outgoing.send(receiver) {
-            Ok(true) => Ok(flow),
-            Ok(false) => Ok(Flow::Full),
-            Err(error) => Err(RelayError::Receiver(error.into())),
-        }
-    }
-
-    /// Passes on what came along with the head, from where it lies. Most messages end there: `io::copy`, whose buffer is
-    /// cleared first, would make a small response cost 5 % more.
-    fn pass_buffered(
-        &mut self,
-        buffer: &mut Buffer,
-        receiver: &mut Socket,
-        outgoing: &mut Outgoing,
-    ) -> Result<(), RelayError> {
-        let BodyDecoder::Length(left) = self.decoder else { return Ok(()) };
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.unread().len());
-        if length > 0 {
-            let pushed = outgoing.push(&buffer.unread()[..length], receiver);
-            pushed.map_err(|error| RelayError::Receiver(error.into()))?;
-            buffer.consume(length);
-            self.moved += length as u64;
-            self.decoder = BodyDecoder::length(left - length as u64);
-        }
-        Ok(())
-    }
-
-    /// The pipe that content is under way in, or a new one if what is to come is long enough to be worth it.
-    fn take_pipe(&mut self) -> Option<Pipe> {
-        let is_long = matches!(self.decoder, BodyDecoder::Length(left) if left >= SPLICE_FROM);
-        self.pipe.take().or_else(|| is_long.then(Pipe::get).flatten())
-    }
-
-    /// Moves content through a pipe, socket to socket. The pipe stays with us only while something is in it.
-    fn splice(
-        &mut self,
-        mut pipe: Pipe,
-        sender: &mut Socket,
-        receiver: &mut Socket,
-        outgoing: &mut Outgoing,
-    ) -> Result<Flow, RelayError> {
-        let lost = |error: io::Error| RelayError::Receiver(error.into());
-        let mut turn_left = TURN;
-        loop {
-            if !outgoing.send(receiver).map_err(lost)? || !pipe.empty(receiver).map_err(lost)? {
-                self.pipe = Some(pipe);
-                return Ok(Flow::Full);
-            }
-            let BodyDecoder::Length(left) = self.decoder else { return Ok(Flow::Done) };
-            if turn_left == 0 {
-                return Ok(Flow::Turn);
-            }
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(turn_left);
-            match pipe.fill(sender, most) {
-                Ok(0) => return Err(RelayError::Sender(MessageError::Incomplete)),
-                Ok(taken) => {
-                    turn_left -= taken;
-                    self.moved += taken as u64;
-                    self.decoder = BodyDecoder::length(left - taken as u64);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flow::Dry),
-                Err(error) => return Err(RelayError::Sender(error.into())),
-            }
-        }
-    }
-
-    fn copy(
-        &mut self,
-        from: &mut Inlet<'_>,
-        receiver: &mut Socket,
-        outgoing: &mut Outgoing,
-    ) -> Result<Flow, RelayError> {
-        let full = Cell::new(false);
-        let mut reader = BodyReader {
-            socket: from.socket,
-            buffer: from.buffer,
-            decoder: &mut self.decoder,
-            trailer: &mut self.trailer,
-            receiver_full: &full,
-            turn_left: TURN,
-            error: None,
-        };
-        let mut writer = BodyWriter { socket: receiver, outgoing, chunked: self.chunked, full: &full, error: None };
-        let copied = io::copy(&mut reader, &mut writer);
-        self.moved += (TURN - reader.turn_left) as u64;
-        if self.moved > self.limit {
-            return Err(RelayError::Sender(MessageError::ContentTooLarge));
-        }
-        match (copied, reader.error, writer.error) {
-            (Ok(_), ..) => Ok(Flow::Done),
-            (Err(_), Some(error), _) => Err(RelayError::Sender(error)),
-            (Err(_), _, Some(error)) => Err(RelayError::Receiver(error)),
-            (Err(_), None, None) if full.get() => Ok(Flow::Full),
-            (Err(_), None, None) if reader.turn_left == 0 => Ok(Flow::Turn),
-            (Err(_), None, None) => Ok(Flow::Dry),
-        }
-    }
-
-    /// All content is taken from the sender, and in the receiver's framing it ends here.
-    fn end(&mut self, outgoing: &mut Outgoing) -> Result<(), RelayError> {
-        self.ended = true;
-        if self.chunked {
-            outgoing.bytes().extend_from_slice(b"0\r\n");
-            super::trailer::forward(&self.trailer, outgoing.bytes()).map_err(RelayError::Sender)?;
-        }
-        Ok(())
-    }
-}
-
-fn is_slow(moved: u64, waited: Duration, rate: u64, grace: Duration) -> bool {
-    waited > grace && moved < rate.saturating_mul(waited.as_secs())
 }

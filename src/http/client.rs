@@ -5,7 +5,7 @@
 //! response does not compile, where Python raises `CannotSendRequest`.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::body::BodyDecoder;
@@ -38,6 +38,21 @@ pub fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> 
     let stream = TcpStream::connect_timeout(&address, timeout.min(LONGEST))?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// As [`connect`], to a server named `host:port`: looks the name up, and tries its addresses in turn.
+///
+/// # Errors
+/// What the look-up returned, or the attempt at the last address.
+pub fn connect_by_name(name: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in name.to_socket_addrs()? {
+        match connect(address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 impl HttpConnection {

@@ -9,7 +9,8 @@
 //! | [`target`] | request targets and authorities |
 //! | [`framing`] | where a message's content ends: decided once |
 //! | [`chunked`] | takes the chunked coding off |
-//! | [`body`] | relays content with `std::io::copy`, resumably |
+//! | [`body`] | takes the framing off content, and puts it on |
+//! | [`relay`] | moves content from one connection to another |
 //! | [`trailer`] | trailer fields that may be passed on |
 //! | [`client`] | [`HttpConnection`](client::HttpConnection), [`HttpResponse`](client::HttpResponse) |
 //! | [`error`], [`status`] | what can be wrong; status codes |
@@ -24,6 +25,7 @@ pub mod field;
 pub mod framing;
 pub mod head;
 pub mod headers;
+pub mod relay;
 pub mod status;
 pub mod target;
 pub mod text;

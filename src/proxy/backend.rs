@@ -1,7 +1,7 @@
 //! One server to forward to, with the connections to it that are not in use.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ struct Idle {
     until: Instant,
 }
 
-/// A connection to a backend, for one exchange. Dropping it closes it; [`Forwarded::release`] keeps it.
+/// A connection to a backend, for one exchange. Dropping it closes it; `release` keeps it.
 #[derive(Debug)]
 pub struct Forwarded {
     /// The connection.
@@ -98,24 +98,12 @@ impl Backend {
             return Ok(Forwarded { connection, reused: true, connect_time: None, guard });
         }
         let begun = Instant::now();
-        let stream = worker.block(|| self.connect(timeout))?;
+        let stream = worker.block(|| match self.address {
+            Some(address) => client::connect(address, timeout),
+            None => client::connect_by_name(&self.name, timeout),
+        })?;
         let connection = HttpConnection::new(worker.register(stream)?);
         Ok(Forwarded { connection, reused: false, connect_time: Some(begun.elapsed()), guard })
-    }
-
-    /// Blocks: looks the name up if it is one, and tries its addresses in turn.
-    fn connect(&self, timeout: Duration) -> io::Result<std::net::TcpStream> {
-        if let Some(address) = self.address {
-            return client::connect(address, timeout);
-        }
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.name.to_socket_addrs()? {
-            match client::connect(address, timeout) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
     }
 
     /// The most recently used connection that is still good.

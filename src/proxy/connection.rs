@@ -1,4 +1,4 @@
-//! A client's connection: requests one after the other, each an [`Exchange`], with waits in the room in between.
+//! A client's connection: requests one after the other, each an `Exchange`, with waits in the room in between.
 //!
 //! Python: `BaseHTTPRequestHandler.handle`, `handle_one_request`, `close_connection`. Departs: the loop is a state that
 //! is put down when it has to wait and taken up again, by any worker, when something has come.

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::peer::Peer;
-use crate::http::body::{BodyDecoder, Flow, Inlet, Outlet, Relay, RelayError};
+use crate::http::body::BodyDecoder;
 use crate::http::client::HttpConnection;
+use crate::http::relay::{Flow, Inlet, Outlet, Relay, RelayError};
 use crate::socketserver::Outgoing;
 
 /// Two relays without framing. Each side can end without the other's ending.

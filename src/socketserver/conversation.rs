@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::readiness::Readiness;
 use super::room::Token;
-use super::workers::Worker;
+use super::worker::Worker;
 
 /// What goes on over one connection, from its accepting to its end.
 ///

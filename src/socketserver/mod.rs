@@ -6,8 +6,9 @@
 //! |---|---|
 //! | [`server`] | the accept loop: [`TcpServer`], [`RequestHandler`] |
 //! | [`conversation`] | a connection as a value: [`Conversation`], and what it waits for: [`Ticket`] |
-//! | [`workers`] | threads that take turns at polling and working: [`Workers`] |
-//! | `room` | who waits where, and for what |
+//! | [`workers`], [`worker`] | the pool: [`Workers`]; one of its threads: [`Worker`] |
+//! | [`crew`] | how the threads take turns at polling and working |
+//! | [`room`] | who waits where, and for what |
 //! | [`buffer`] | bytes received and not used, bytes to be sent |
 //! | [`splice`] | socket to socket inside the kernel |
 //! | [`socket`] | [`Socket`]: tried without blocking, or blocked on with a deadline |
@@ -47,13 +48,16 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod blocking;
 pub mod buffer;
 pub mod conversation;
+pub mod crew;
 pub mod readiness;
-mod room;
+pub mod room;
 pub mod server;
 pub mod socket;
 pub mod splice;
+pub mod worker;
 pub mod workers;
 
 pub use buffer::{Buffer, Outgoing};
@@ -62,4 +66,5 @@ pub use readiness::Readiness;
 pub use room::Token;
 pub use server::{RequestHandler, ShutdownHandle, TcpServer};
 pub use socket::Socket;
-pub use workers::{Worker, Workers};
+pub use worker::Worker;
+pub use workers::Workers;

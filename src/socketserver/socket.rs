@@ -8,20 +8,17 @@
 //! The socket remembers what the last call told: after a read that got less than it had room for, there is nothing
 //! more until the next edge, and [`Socket::try_read`] says so without asking the kernel again.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
-#[cfg(target_os = "linux")]
-use rustix::pipe::SpliceFlags;
 
+use super::crew::Shared;
 use super::readiness::Readiness;
 use super::room::Token;
-use super::workers::Shared;
 
 /// A connected stream socket. Dropping it closes the connection and frees its place in the room.
 ///
@@ -32,13 +29,13 @@ pub struct Socket {
     stream: TcpStream,
     place: Option<Place>,
     /// An edge came since a read last found the end of what had arrived.
-    readable: bool,
+    pub(super) readable: bool,
     writable: bool,
     /// FIN or RST was announced: reads go on until they meet it, since no further edge will tell of it.
     hung_up: bool,
     /// RST came, or both sides have ended.
     broken: bool,
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     /// The stream is in non-blocking mode.
     #[cfg(target_os = "linux")]
     never_blocks: bool,
@@ -166,7 +163,7 @@ impl Socket {
     /// An edge tells of new bytes only. After a read that would block, or that got less than it had room for, all
     /// that had arrived was taken, and the next bytes bring an edge of their own. Not so the end of the stream: its
     /// edge may have been the one that brought us here, so after a hang-up only "would block" ends the reading.
-    fn remember_read(&mut self, received: &io::Result<usize>, room: usize) {
+    pub(super) fn remember_read(&mut self, received: &io::Result<usize>, room: usize) {
         match received {
             Ok(read) => self.readable = *read == room || self.hung_up,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -199,7 +196,11 @@ impl Socket {
         })
     }
 
-    fn try_send(&mut self, length: usize, send: impl Fn(&TcpStream) -> rustix::io::Result<usize>) -> io::Result<usize> {
+    pub(super) fn try_send(
+        &mut self,
+        length: usize,
+        send: impl Fn(&TcpStream) -> rustix::io::Result<usize>,
+    ) -> io::Result<usize> {
         if !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -212,54 +213,14 @@ impl Socket {
         taken
     }
 
-    /// Moves what has arrived into a pipe, without its coming into the process.
-    ///
-    /// # Errors
-    /// As [`Socket::try_read`].
-    #[cfg(target_os = "linux")]
-    pub(super) fn try_splice_into(&mut self, pipe: &OwnedFd, most: usize) -> io::Result<usize> {
-        if !self.readable {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.stop_blocking()?;
-        let moved = self.retried((), |stream, ()| {
-            rustix::pipe::splice(stream, None, pipe, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
-        });
-        // Less than asked for says nothing here: it may be the pipe that had no more room.
-        self.remember_read(&moved, moved.as_ref().copied().unwrap_or(0));
-        moved
-    }
-
-    /// Moves what is in a pipe to the peer.
-    ///
-    /// # Errors
-    /// As [`Socket::try_write`].
-    #[cfg(target_os = "linux")]
-    pub(super) fn try_splice_from(&mut self, pipe: &OwnedFd, most: usize) -> io::Result<usize> {
-        self.stop_blocking()?;
-        self.try_send(most, |stream| {
-            rustix::pipe::splice(pipe, None, stream, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
-        })
-    }
-
     /// `splice` has no `MSG_DONTWAIT`: it looks at the socket's mode. All other calls work in either mode.
     #[cfg(target_os = "linux")]
-    fn stop_blocking(&mut self) -> io::Result<()> {
+    pub(super) fn stop_blocking(&mut self) -> io::Result<()> {
         if !self.never_blocks {
             self.stream.set_nonblocking(true)?;
             self.never_blocks = true;
         }
         Ok(())
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn try_splice_into(&mut self, _: &OwnedFd, _: usize) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn try_splice_from(&mut self, _: &OwnedFd, _: usize) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Most sockets never fill up, so write edges are asked for when the first write comes up short: one call to
@@ -274,7 +235,7 @@ impl Socket {
         Ok(())
     }
 
-    fn retried<F: Copy>(
+    pub(super) fn retried<F: Copy>(
         &self,
         flags: F,
         mut call: impl FnMut(&TcpStream, F) -> rustix::io::Result<usize>,
@@ -308,22 +269,6 @@ impl Socket {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// From now on, blocking reads and writes fail with [`io::ErrorKind::TimedOut`] when `deadline` has passed; a
-    /// deadline, because a limit on each single read would let a peer drip bytes for ever.
-    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.deadline = deadline;
-    }
-
-    /// Blocks until something can be read.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::TimedOut`] if the deadline comes first.
-    pub fn wait_readable(&mut self) -> io::Result<()> {
-        self.wait_until(PollFlags::IN)?;
-        self.readable = true;
-        Ok(())
-    }
-
     /// Whether the connection was reset, or ended in both directions.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -346,53 +291,6 @@ impl Socket {
             self.readable = false;
         }
         !self.readable
-    }
-
-    /// Blocks until `wanted` or the deadline.
-    fn wait_until(&self, wanted: PollFlags) -> io::Result<()> {
-        loop {
-            let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let left = left.map(|left| Timespec::try_from(left).expect("a wait shorter than an age"));
-            let mut sockets = [PollFd::new(&self.stream, wanted)];
-            match rustix::event::poll(&mut sockets, left.as_ref()) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// Blocks until bytes arrive, the stream ends or the deadline passes.
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            self.readable = true;
-            match self.try_read_slice(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_until(PollFlags::IN)?,
-                result => return result,
-            }
-        }
-    }
-}
-
-/// Blocks until the socket takes bytes or the deadline passes.
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            self.writable = true;
-            match self.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_until(PollFlags::OUT)?,
-                result => return result,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

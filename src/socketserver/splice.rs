@@ -4,8 +4,12 @@
 //! copy. Elsewhere than on Linux there are no pipes to be had here, and everything is copied.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[cfg(target_os = "linux")]
+use rustix::pipe::SpliceFlags;
 
 use super::socket::Socket;
 
@@ -90,8 +94,8 @@ impl Drop for Pipe {
 
 #[derive(Debug)]
 struct Ends {
-    reader: std::os::fd::OwnedFd,
-    writer: std::os::fd::OwnedFd,
+    reader: OwnedFd,
+    writer: OwnedFd,
 }
 
 impl Ends {
@@ -109,5 +113,47 @@ impl Ends {
     #[cfg(not(target_os = "linux"))]
     fn new() -> Option<Ends> {
         None
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Socket {
+    /// Moves what has arrived into a pipe, without its coming into the process.
+    ///
+    /// # Errors
+    /// As [`Socket::try_read`].
+    fn try_splice_into(&mut self, pipe: &OwnedFd, most: usize) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.stop_blocking()?;
+        let moved = self.retried((), |stream, ()| {
+            rustix::pipe::splice(stream, None, pipe, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
+        });
+        // Less than asked for says nothing here: it may be the pipe that had no more room.
+        self.remember_read(&moved, moved.as_ref().copied().unwrap_or(0));
+        moved
+    }
+
+    /// Moves what is in a pipe to the peer.
+    ///
+    /// # Errors
+    /// As [`Socket::try_write`].
+    fn try_splice_from(&mut self, pipe: &OwnedFd, most: usize) -> io::Result<usize> {
+        self.stop_blocking()?;
+        self.try_send(most, |stream| {
+            rustix::pipe::splice(pipe, None, stream, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
+        })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Socket {
+    fn try_splice_into(&mut self, _: &OwnedFd, _: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn try_splice_from(&mut self, _: &OwnedFd, _: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

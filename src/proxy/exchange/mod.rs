@@ -1,0 +1,324 @@
+//! One request and its response: from the parsed head of the request to the last byte of the response.
+//!
+//! `Exchange::advance` goes on as far as it can without waiting: it gets a connection to a backend, sends the request
+//! (its content as it comes), reads the response's head, and relays the response. The two directions do not wait for
+//! each other: a backend may answer before the request is complete. What can go wrong comes out as an
+//! [`Error`](super::Error) that says whose fault it is; [`super::connection`] answers it.
+//!
+//! Here is the request's way; the response's is in `response.rs`, waits and their ends in `waiting.rs`, second attempts
+//! in `retry.rs`.
+
+mod response;
+mod retry;
+mod waiting;
+
+use std::time::Instant;
+
+use super::backend::Forwarded;
+use super::error::Error;
+use super::facts::Facts;
+use super::hop_by_hop::ConnectionOptions;
+use super::load_balancer::Tried;
+use super::peer::{Context, Peer};
+use super::request::{self, Forwarding};
+use super::tunnel::Tunnel;
+use crate::http::body::BodyDecoder;
+use crate::http::head::HeadScan;
+use crate::http::relay::{Flow, Inlet, Outlet, Relay, RelayError};
+use crate::http::{BodyFraming, Field, HttpVersion, MessageError, RequestHead, ResponseHead, framing};
+use crate::settings::deadline;
+use crate::socketserver::{Outgoing, Readiness, Token};
+
+/// How an exchange stands after a turn.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// It waits for one of its peers.
+    Wait(Waiting),
+    /// It could go on, and has had its turn.
+    Turn,
+    /// The response is sent, to the last byte. The client's connection serves on if `keep`.
+    Finished { keep: bool },
+}
+
+/// What an exchange waits for.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) client: Readiness,
+    pub(super) backend: (Token, Readiness),
+    pub(super) deadline: Instant,
+}
+
+/// The state of one exchange. Used again for another one when it is over, so that its vectors keep their room.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) request: RequestHead,
+    pub(super) facts: Facts,
+    framing: BodyFraming,
+    /// The client asks for a WebSocket.
+    upgrade: bool,
+    /// The client's connection may serve on.
+    keep: bool,
+    tried: Tried,
+    retries: u32,
+    forwarded: Option<Forwarded>,
+    to_backend: Outgoing,
+    /// The request's content, until it is sent.
+    upload: Option<Relay>,
+    /// The backend takes no more of the request, but may still answer it.
+    upload_lost: bool,
+    /// When the last of the request was sent, or the last interim response came.
+    asked: Instant,
+    /// Until when the client waits for the backend to let it send the content.
+    expects_until: Option<Instant>,
+    response: ResponseHead,
+    scan: HeadScan,
+    interims: u32,
+    /// The response's content, once its head is on its way to the client.
+    download: Option<Relay>,
+    /// The response's end is the connection's end.
+    ends_with_connection: bool,
+    /// The backend keeps its connection open after this response.
+    reusable: bool,
+    tunnel: Option<Box<Tunnel>>,
+}
+
+impl Exchange {
+    pub(super) fn new(now: Instant) -> Exchange {
+        Exchange {
+            request: RequestHead::default(),
+            facts: Facts::new(now),
+            framing: BodyFraming::None,
+            upgrade: false,
+            keep: true,
+            tried: Tried::default(),
+            retries: 0,
+            forwarded: None,
+            to_backend: Outgoing::default(),
+            upload: None,
+            upload_lost: false,
+            asked: now,
+            expects_until: None,
+            response: ResponseHead::default(),
+            scan: HeadScan::default(),
+            interims: 0,
+            download: None,
+            ends_with_connection: false,
+            reusable: false,
+            tunnel: None,
+        }
+    }
+
+    /// Ready for another request; what the last one left is dropped, the room of its vectors stays.
+    pub(super) fn reset(&mut self) {
+        self.request.clear();
+        self.response.headers.clear();
+        self.tried.clear();
+        (self.retries, self.interims) = (0, 0);
+        (self.upgrade, self.upload_lost, self.ends_with_connection) = (false, false, false);
+        self.forwarded = None;
+        self.to_backend = Outgoing::default();
+        (self.upload, self.download, self.tunnel) = (None, None, None);
+        self.expects_until = None;
+        self.scan = HeadScan::default();
+    }
+
+    /// Looks at the request as a whole: what is it, and may it go on?
+    ///
+    /// # Errors
+    /// What is to be answered instead.
+    pub(super) fn begin(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let head = &self.request;
+        let options = ConnectionOptions::of(&head.headers);
+        self.keep = match head.version {
+            HttpVersion::Http11 => !options.close,
+            HttpVersion::Http10 => options.keep_alive && !options.close,
+        };
+        request::check_request(head)?;
+        self.framing = framing::of_request(head).map_err(Error::Client)?;
+        let limits = &cx.handler.settings().limits;
+        if matches!(self.framing, BodyFraming::Length(length) if length > limits.body) {
+            return Err(Error::Client(MessageError::ContentTooLarge));
+        }
+        self.upgrade = self.framing == BodyFraming::None && request::wants_websocket(head, &options);
+        self.begin_upload(cx);
+        if self.upload.is_some() && head_expects_continue(&self.request) {
+            self.expects_until = Some(deadline(cx.now, cx.handler.settings().timeouts.expect));
+        }
+        Ok(())
+    }
+
+    fn begin_upload(&mut self, cx: &Context<'_>) {
+        let limits = &cx.handler.settings().limits;
+        self.upload = (self.framing != BodyFraming::None).then(|| {
+            let decoder = BodyDecoder::new(self.framing, limits);
+            Relay::new(decoder, self.framing == BodyFraming::Chunked).limited_to(limits.body)
+        });
+    }
+
+    /// Whether all of the request was read: if not, what follows on the connection is not the next request.
+    pub(super) fn is_request_read(&self) -> bool {
+        !self.upload_lost && self.upload.as_ref().is_none_or(Relay::is_received)
+    }
+
+    /// Whether the head of a final response is on its way: there can be no other answer any more.
+    pub(super) fn is_answered(&self) -> bool {
+        self.download.is_some() || self.tunnel.is_some()
+    }
+
+    /// Whether the client would take the end of the connection for the end of the response.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection
+    }
+
+    /// Whether the client wants to go on after this exchange.
+    pub(super) fn may_keep(&self) -> bool {
+        self.keep
+    }
+
+    /// What happened at the backend's socket.
+    pub(super) fn note_backend(&mut self, edges: Readiness) {
+        if let Some(forwarded) = &mut self.forwarded {
+            forwarded.connection.socket.note(edges);
+        }
+    }
+
+    /// Gives the worker its room back before a wait.
+    pub(super) fn rest(&mut self, cx: &mut Context<'_>) {
+        cx.worker.take_back(&mut self.to_backend);
+        if let Some(forwarded) = &mut self.forwarded {
+            cx.worker.take_back(&mut forwarded.connection.input);
+        }
+    }
+
+    /// Goes on as far as possible without waiting.
+    ///
+    /// # Errors
+    /// Why the exchange cannot be completed.
+    pub(super) fn advance(&mut self, client: &mut Peer, cx: &mut Context<'_>) -> Result<Step, Error> {
+        loop {
+            if self.forwarded.is_none() {
+                self.forward(client, cx)?;
+            }
+            match self.converse(client, cx) {
+                Err(Error::Backend(defect)) if self.may_retry(&defect, cx) => self.prepare_retry(cx),
+                result => return result,
+            }
+        }
+    }
+
+    /// Gets a connection to a backend, and makes the head that it will be sent.
+    fn forward(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<(), Error> {
+        let fresh = self.retries > 0;
+        let result = cx.handler.balancer().forward_request(&mut self.tried, fresh, cx.worker);
+        self.facts.tries = self.tried.attempts;
+        let mut forwarded = result?;
+        // A request that cannot be sent twice must not meet a connection that the backend has just closed.
+        if forwarded.reused && !retry::is_idempotent(self.request.method()) && !forwarded.connection.socket.is_quiet() {
+            forwarded = cx.handler.balancer().forward_request(&mut self.tried, true, cx.worker)?;
+        }
+        self.facts.backend = Some(std::sync::Arc::clone(forwarded.backend()));
+        self.facts.connect = forwarded.connect_time;
+        self.forwarded = Some(forwarded);
+
+        let id = self.facts.id.text();
+        let how = Forwarding {
+            client: client.address.ip().to_canonical(),
+            trusted: cx.handler.trusts(client.address.ip()),
+            framing: self.framing,
+            upgrade: self.upgrade,
+            id: &id,
+        };
+        cx.worker.lend(&mut self.to_backend);
+        let options = ConnectionOptions::of(&self.request.headers);
+        request::prepare_request(&self.request, &options, &how, self.to_backend.bytes());
+        self.asked = cx.now;
+        Ok(())
+    }
+
+    /// Both directions, once.
+    fn converse(&mut self, client: &mut Peer, cx: &mut Context<'_>) -> Result<Step, Error> {
+        cx.worker.lend(&mut client.output);
+        cx.worker.lend(&mut self.to_backend);
+        if let Some(forwarded) = &mut self.forwarded {
+            cx.worker.lend(&mut forwarded.connection.input);
+        }
+        if self.tunnel.is_some() {
+            return self.tunnel(client, cx);
+        }
+        if client.socket.is_broken() {
+            return Err(Error::ClientGone);
+        }
+        let up = self.send_request(client, cx)?;
+        if self.download.is_none() {
+            self.receive_head(client, cx)?;
+        }
+        if self.tunnel.is_some() {
+            return self.tunnel(client, cx);
+        }
+        let down = self.send_response(client, cx)?;
+        match (up, down) {
+            (_, Flow::Done) => Ok(self.finish(cx)),
+            (Flow::Turn, _) | (_, Flow::Turn) => Ok(Step::Turn),
+            (up, down) => self.wait(up, down, client, cx),
+        }
+    }
+
+    /// Sends what there is of the request: `Done` when all of it was sent.
+    fn send_request(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<Flow, Error> {
+        let Some(forwarded) = &mut self.forwarded else { return Ok(Flow::Done) };
+        let backend = &mut forwarded.connection.socket;
+        let Some(upload) = &mut self.upload else {
+            return Ok(match self.to_backend.send(backend) {
+                Ok(false) => Flow::Full,
+                Ok(true) => Flow::Done,
+                Err(_) => self.lose_upload(),
+            });
+        };
+        let before = upload.moved();
+        let from = Inlet { socket: &mut client.socket, buffer: &mut client.input };
+        let to = Outlet { socket: backend, outgoing: &mut self.to_backend };
+        let flow = match upload.pump(from, to, cx.now) {
+            Ok(flow) => flow,
+            Err(RelayError::Sender(defect)) => return Err(Error::Client(defect)),
+            Err(RelayError::Receiver(_)) => return Ok(self.lose_upload()),
+        };
+        if upload.moved() > before {
+            self.expects_until = None;
+            self.asked = cx.now;
+        }
+        if flow == Flow::Done {
+            self.upload = None;
+        }
+        Ok(flow)
+    }
+
+    /// A backend that takes no more may have answered already: what it said is worth reading.
+    fn lose_upload(&mut self) -> Flow {
+        if self.upload.take().is_some() {
+            self.upload_lost = true;
+        }
+        self.to_backend.bytes().clear();
+        if let Some(forwarded) = &mut self.forwarded {
+            forwarded.connection.socket.note(Readiness::BROKEN);
+        }
+        Flow::Done
+    }
+
+    /// All is sent. Keeping the backend's connection is the last step of the one path where everything went well.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Step {
+        let sent = self.upload.is_none() && !self.upload_lost && self.to_backend.is_empty();
+        self.rest(cx);
+        if sent
+            && self.reusable
+            && let Some(forwarded) = self.forwarded.take()
+        {
+            forwarded.release(self.response.headers.first(Field::KeepAlive));
+        }
+        Step::Finished { keep: self.keep && sent }
+    }
+}
+
+/// RFC 9110 §10.1.1; HTTP/1.0 knows no interim responses.
+fn head_expects_continue(head: &RequestHead) -> bool {
+    head.version == HttpVersion::Http11 && head.headers.lists(Field::Expect, "100-continue")
+}

@@ -1,0 +1,125 @@
+//! The response's half of an exchange: from the backend's first byte to the client's last.
+
+use super::Exchange;
+use crate::http::body::BodyDecoder;
+use crate::http::head::{HeadLimits, HeadScan};
+use crate::http::relay::{Flow, Inlet, Outlet, Relay, RelayError};
+use crate::http::{BodyFraming, HttpStatus, HttpVersion, MessageError, framing};
+use crate::proxy::error::Error;
+use crate::proxy::hop_by_hop::ConnectionOptions;
+use crate::proxy::peer::{Context, Peer};
+use crate::proxy::response::{self, Answering};
+use crate::proxy::tunnel::Tunnel;
+use crate::settings::deadline;
+
+use super::Step;
+
+impl Exchange {
+    /// Reads the response's head, and interim responses before it, as far as they have come.
+    pub(super) fn receive_head(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
+        let limits = HeadLimits::of_response(&cx.handler.settings().limits);
+        while self.download.is_none() && self.tunnel.is_none() {
+            let Some(forwarded) = &mut self.forwarded else { return Ok(()) };
+            let connection = &mut forwarded.connection;
+            let Some(length) = self.scan.find_end(connection.input.unread(), &limits).map_err(Error::Backend)? else {
+                match connection.input.fill(&mut connection.socket) {
+                    Ok(0) => return Err(Error::Backend(MessageError::Incomplete)),
+                    Ok(_) => continue,
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) => return Err(Error::Backend(error.into())),
+                }
+            };
+            self.response.parse(&connection.input.unread()[..length], &limits).map_err(Error::Backend)?;
+            connection.input.consume(length);
+            self.scan = HeadScan::default();
+            match self.response.status {
+                HttpStatus::SWITCHING_PROTOCOLS => self.begin_tunnel(client, cx)?,
+                status if status.is_interim() => self.relay_interim(client, cx)?,
+                _ => self.begin_response(client, cx)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// 1xx: passed on at once, to those who know it (RFC 9110 §15.2).
+    fn relay_interim(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
+        self.interims += 1;
+        if self.interims > cx.handler.settings().limits.interim {
+            return Err(Error::Backend(MessageError::Malformed("too-many-interim-responses")));
+        }
+        self.asked = cx.now;
+        if self.response.status == HttpStatus::CONTINUE {
+            self.expects_until = None;
+        }
+        if self.request.version == HttpVersion::Http11 {
+            let options = ConnectionOptions::of(&self.response.headers);
+            response::prepare_interim(&self.response, &options, client.output.bytes());
+            client.output.send(&mut client.socket).map_err(|_| Error::ClientGone)?;
+        }
+        Ok(())
+    }
+
+    fn begin_tunnel(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
+        let options = ConnectionOptions::of(&self.response.headers);
+        if !self.upgrade || !response::accepts_websocket(&self.response, &options) {
+            return Err(Error::Backend(MessageError::Malformed("unwanted-upgrade")));
+        }
+        response::prepare_upgrade(&self.response, &options, client.output.bytes());
+        self.facts.respond(self.response.status, cx.now);
+        self.tunnel = Some(Box::new(Tunnel::new(cx.now)));
+        Ok(())
+    }
+
+    /// The final response's head: decides how its content goes out, and whether the client's connection serves on.
+    fn begin_response(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
+        let to_head = self.request.method() == b"HEAD";
+        let framing = framing::of_response(&self.response, to_head).map_err(Error::Backend)?;
+        let mut how = Answering { framing, version: self.request.version, to_head, keep: false };
+        self.ends_with_connection = how.ends_with_connection();
+        self.keep &= self.upload.is_none() && !self.upload_lost && !self.ends_with_connection;
+        self.keep &= !cx.worker.is_draining();
+        how.keep = self.keep;
+        let options = ConnectionOptions::of(&self.response.headers);
+        let persists = self.response.version == HttpVersion::Http11 && !options.close;
+        self.reusable = persists && framing != BodyFraming::UntilClose;
+        response::prepare_response(&self.response, &options, &how, client.output.bytes());
+        self.facts.respond(self.response.status, cx.now);
+        self.expects_until = None;
+        self.download = Some(Relay::new(BodyDecoder::new(framing, &cx.handler.settings().limits), how.is_chunked()));
+        Ok(())
+    }
+
+    /// Sends what there is of the response.
+    pub(super) fn send_response(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<Flow, Error> {
+        let (Some(forwarded), Some(download)) = (&mut self.forwarded, &mut self.download) else {
+            let sent = client.output.send(&mut client.socket).map_err(|_| Error::ClientGone)?;
+            return Ok(if sent { Flow::Dry } else { Flow::Full });
+        };
+        let connection = &mut forwarded.connection;
+        let from = Inlet { socket: &mut connection.socket, buffer: &mut connection.input };
+        let to = Outlet { socket: &mut client.socket, outgoing: &mut client.output };
+        let flow = download.pump(from, to, cx.now).map_err(|error| match error {
+            RelayError::Sender(defect) => Error::Backend(defect),
+            RelayError::Receiver(_) => Error::ClientGone,
+        });
+        self.facts.bytes = download.moved();
+        flow
+    }
+
+    pub(super) fn tunnel(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<Step, Error> {
+        let (Some(forwarded), Some(tunnel)) = (&mut self.forwarded, &mut self.tunnel) else {
+            return Err(Error::ClientGone);
+        };
+        let backend = &mut forwarded.connection;
+        let flows = tunnel.pump(client, backend, &mut self.to_backend, cx.now);
+        self.facts.bytes = tunnel.down.moved();
+        let (up, down) = flows.map_err(|_| Error::ClientGone)?;
+        let until = deadline(tunnel.last_moved, cx.handler.settings().timeouts.tunnel);
+        match (up, down) {
+            (Flow::Done, Flow::Done) => Ok(Step::Finished { keep: false }),
+            (Flow::Turn, _) | (_, Flow::Turn) => Ok(Step::Turn),
+            _ if until <= cx.now => Err(Error::Client(MessageError::TimedOut)),
+            _ => Ok(Step::Wait(self.waiting(up, down, until))),
+        }
+    }
+}

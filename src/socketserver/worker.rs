@@ -1,0 +1,140 @@
+//! One worker: takes a turn, serves a conversation until it waits, takes the next turn.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::buffer::Lendable;
+use super::conversation::{Next, Wake};
+use super::crew::Shared;
+use super::room::Ready;
+
+/// A buffer to work in. The worker lends it to whichever conversation it serves, so waiting connections hold none.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// As many as one conversation works with: two to read into, two to write from.
+const SPARE_BUFFERS: usize = 4;
+
+/// A worker's view of itself, lent to the conversation that it serves.
+pub struct Worker {
+    shared: Arc<Shared>,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Worker {
+        Worker { shared, buffers: Vec::new() }
+    }
+
+    pub(super) fn work(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut turn = shared.next_turn(shared.crew());
+        while let Some(Ready { conversation, wake }) = turn {
+            turn = match catch_unwind(AssertUnwindSafe(|| conversation.resume(wake, &mut self))) {
+                Ok(next) => self.put_down(next),
+                Err(panic) => {
+                    log::error!("a worker panicked; its connection is closed: {}", panic_text(&*panic));
+                    self.put_down(Next::End)
+                }
+            };
+        }
+    }
+
+    /// Sees to what becomes of the last conversation, and gets the next one: one lock for both.
+    fn put_down(&self, next: Next) -> Option<Ready> {
+        let shared = &self.shared;
+        let mut crew = shared.crew();
+        match next {
+            Next::End => {
+                crew.conversations -= 1;
+                if crew.await_end > 0 {
+                    shared.ended.notify_all();
+                }
+            }
+            Next::GiveWay(conversation) => {
+                crew.room.give_way(Ready { conversation, wake: Wake::default() });
+            }
+            Next::Wait(conversation, ticket) => {
+                if let Some(ready) = crew.room.enter(conversation, ticket) {
+                    return Some(ready);
+                }
+                shared.mind_deadline(&crew, ticket.deadline);
+            }
+        }
+        shared.next_turn(crew)
+    }
+
+    /// Whether the server stops: what ends now should not begin again.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Registers a connection that this worker has made, such as one to a backend.
+    ///
+    /// # Errors
+    /// If the poller takes no more.
+    pub fn register(&self, stream: std::net::TcpStream) -> io::Result<super::Socket> {
+        super::Socket::register(stream, &self.shared)
+    }
+
+    /// Runs a call that may block, and lets another worker take turns meanwhile.
+    pub fn block<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let aside = Aside::step(&self.shared);
+        let result = call();
+        drop(aside);
+        result
+    }
+
+    /// Gives a buffer room to work in, if it has none.
+    pub fn lend(&mut self, buffer: &mut impl Lendable) {
+        let vector = buffer.vector();
+        if vector.capacity() < BUFFER_BYTES {
+            let mut room = self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES));
+            room.extend_from_slice(vector);
+            *vector = room;
+        }
+    }
+
+    /// Takes the room back. What is left in the buffer moves to a vector of just its size.
+    pub fn take_back(&mut self, buffer: &mut impl Lendable) {
+        let vector = buffer.vector();
+        if vector.capacity() >= BUFFER_BYTES {
+            let mut room = std::mem::take(vector);
+            if !room.is_empty() {
+                vector.extend_from_slice(&room);
+            }
+            room.clear();
+            if room.capacity() == BUFFER_BYTES && self.buffers.len() < SPARE_BUFFERS {
+                self.buffers.push(room);
+            }
+        }
+    }
+}
+
+/// A worker that blocks. Dropping it, by a panic too, says that it blocks no more.
+struct Aside<'a>(&'a Arc<Shared>);
+
+impl Aside<'_> {
+    fn step(shared: &Arc<Shared>) -> Aside<'_> {
+        let mut crew = shared.crew();
+        crew.running -= 1;
+        if crew.room.has_ready() || crew.poller.is_some() {
+            shared.call_follower(crew);
+        }
+        Aside(shared)
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.crew().running += 1;
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}
