@@ -3,7 +3,7 @@
 //! `Exchange::advance` goes on as far as it can without waiting: it gets a connection to a backend, sends the request
 //! (its content as it comes), reads the response's head, and relays the response. The two directions do not wait for
 //! each other: a backend may answer before the request is complete. What can go wrong comes out as an
-//! [`Error`](super::Error) that says whose fault it is; [`super::connection`] answers it.
+//! [`Error`] that says whose fault it is; [`super::connection`] answers it.
 //!
 //! Here is the request's way; the response's is in `response.rs`, waits and their ends in `waiting.rs`, second attempts
 //! in `retry.rs`.
