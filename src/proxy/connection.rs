@@ -138,7 +138,7 @@ impl ClientConnection {
             other: None,
             other_wants: Readiness::NONE,
             deadline: deadline(since, patience),
-            idle,
+            idle_since: idle.then_some(since),
         }
     }
 
@@ -178,7 +178,7 @@ impl ClientConnection {
                 other: Some(waiting.backend.0),
                 other_wants: waiting.backend.1,
                 deadline: waiting.deadline,
-                idle: false,
+                idle_since: None,
             }),
             Ok(Step::Turn) => Then::GiveWay,
             Ok(Step::Finished { keep }) => {
@@ -293,7 +293,7 @@ impl ClientConnection {
         }
         let at = client.socket.token();
         let none = Readiness::NONE;
-        Then::Wait(Ticket { at, wants, other: None, other_wants: none, deadline: until, idle: false })
+        Then::Wait(Ticket { at, wants, other: None, other_wants: none, deadline: until, idle_since: None })
     }
 
     fn log(&self, exchange: &Exchange, cx: &Context<'_>) {

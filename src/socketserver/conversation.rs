@@ -39,8 +39,8 @@ pub struct Ticket {
     pub other_wants: Readiness,
     /// When to wake it if nothing happens.
     pub deadline: Instant,
-    /// Nothing would be lost if the connection ended now: a server that stops ends it at once.
-    pub idle: bool,
+    /// Since when nothing would be lost if the connection ended: a server that stops, or needs room, ends it.
+    pub idle_since: Option<Instant>,
 }
 
 /// Why a conversation goes on.

@@ -96,7 +96,7 @@ impl Room {
         }
         let heard = self.heard(&ticket);
         let at = ticket.at.0 as usize;
-        if heard || (self.draining && ticket.idle) {
+        if heard || (self.draining && ticket.idle_since.is_some()) {
             let wake = Wake { draining: self.draining, ..self.collect(&ticket) };
             return Some(Ready { conversation, wake });
         }
@@ -183,18 +183,21 @@ impl Room {
     pub(super) fn drain(&mut self, now: Instant) {
         self.draining = true;
         for seat in 0..self.places.len() {
-            if self.places[seat].guest.as_ref().is_some_and(|guest| guest.ticket.idle) {
+            if self.places[seat].guest.as_ref().is_some_and(|guest| guest.ticket.idle_since.is_some()) {
                 let why = Wake { draining: true, ..Wake::default() };
                 self.rouse(Token(u32::try_from(seat).expect("fewer sockets than 2^32")), now, why);
             }
         }
     }
 
-    /// Wakes the one that has been idle for longest, to end: all idle ones wait equally long, so its deadline is next.
+    /// Wakes the one that has been idle for longest, to end.
     pub(super) fn end_longest_idle(&mut self, now: Instant) {
-        let idle = |place: &Place| place.guest.as_ref().filter(|guest| guest.ticket.idle).map(|guest| guest.ticket);
-        if let Some(oldest) = self.places.iter().filter_map(idle).min_by_key(|ticket| ticket.deadline) {
-            self.rouse(oldest.at, now, Wake { draining: true, ..Wake::default() });
+        let idle = |place: &Place| {
+            let ticket = place.guest.as_ref()?.ticket;
+            Some((ticket.idle_since?, ticket.at))
+        };
+        if let Some((_, seat)) = self.places.iter().filter_map(idle).min_by_key(|(since, _)| *since) {
+            self.rouse(seat, now, Wake { draining: true, ..Wake::default() });
         }
     }
 

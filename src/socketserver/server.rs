@@ -102,12 +102,14 @@ impl<H: RequestHandler> TcpServer<H> {
 
     /// Waits for a connection; `None` if accepting failed.
     ///
-    /// Python: `get_request`. Departs: it waits while as many are connected as may be, and after an error such as
-    /// EMFILE until descriptors are free again, since an error here must never end the server.
+    /// Python: `get_request`. Departs: if as many are connected as may be, the newcomer waits until an idle connection
+    /// was ended; and after an error such as EMFILE it pauses, since an error here must never end the server.
     fn get_request(&self) -> Option<(TcpStream, SocketAddr)> {
-        self.workers.wait_for_fewer_than(self.most_connections);
         match self.listener.accept() {
-            Ok(accepted) => Some(accepted),
+            Ok(accepted) => {
+                self.workers.make_room(self.most_connections, &self.stopping);
+                Some(accepted)
+            }
             Err(error) => {
                 self.handle_error(&error);
                 None

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::conversation::{Next, Wake};
@@ -49,14 +49,15 @@ impl Workers {
         }
     }
 
-    /// Blocks until fewer than `most` conversations are under way, closing idle ones if need be, the longest idle first.
-    pub(super) fn wait_for_fewer_than(&self, most: usize) {
-        const LOOK_AGAIN: Duration = Duration::from_millis(100);
+    /// Blocks until fewer than `most` conversations are under way, ending idle ones, the longest idle first; or until
+    /// `stopping`.
+    pub(super) fn make_room(&self, most: usize, stopping: &AtomicBool) {
+        const LOOK_AGAIN: Duration = Duration::from_millis(50);
         let mut crew = self.0.crew();
-        while crew.conversations >= most {
+        while crew.conversations >= most && !stopping.load(Ordering::Acquire) {
             crew.room.end_longest_idle(Instant::now());
             crew = self.0.call_somebody(crew);
-            // An idle one may turn up meanwhile: looking again finds it.
+            // If none is idle now, one may be soon: looking again finds it.
             crew = self.0.await_end(crew, LOOK_AGAIN);
         }
     }
