@@ -23,9 +23,10 @@ impl Exchange {
             && (forwarded.reused || elsewhere())
     }
 
+    /// The next attempt goes elsewhere if it can: a backend that just died may still take connections for a moment.
     pub(super) fn prepare_retry(&mut self, cx: &Context<'_>) {
         let Some(forwarded) = self.forwarded.take() else { return };
-        if !forwarded.reused {
+        if cx.handler.balancer().has_other(forwarded.backend(), &self.tried) {
             cx.handler.balancer().pass_over(forwarded.backend(), &mut self.tried);
         }
         self.retries += 1;
