@@ -16,7 +16,7 @@ use crate::socketserver::{Buffer, Outgoing, Socket};
 const TURN: usize = 1024 * 1024;
 
 /// Content of which at least so much is still to come goes through a pipe. Measured: below, copying costs less.
-const SPLICE_FROM: u64 = 64 * 1024;
+const SPLICE_FROM: u64 = 32 * 1024;
 
 /// Where a relay takes from.
 #[derive(Debug)]
