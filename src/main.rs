@@ -1,5 +1,7 @@
 //! The program `footbridge`: reads the command line and runs what it asks for.
 
+#![forbid(unsafe_code)]
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
