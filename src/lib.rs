@@ -37,7 +37,7 @@
 //!
 //! # A reverse proxy
 //!
-//! Step by step, as in the lesson; [`proxy`] has the balancer over three.
+//! Step by step, as in the lesson; [`proxy`] has the balancer over three, and [`http::server`] the server side by itself.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -61,6 +61,7 @@
 
 pub mod access;
 pub mod cli;
+pub mod demo;
 pub mod escape;
 pub mod http;
 pub mod logging;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use footbridge::cli::{self, Config, Outcome};
+use footbridge::demo;
 use footbridge::logging::{self, AccessLog};
 use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
 use footbridge::serve;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
             ExitCode::from(WRONG_USAGE)
         }
         Outcome::Run(config) => exit_code(run(&config)),
-        Outcome::Demo { listen } => exit_code(Err(format!("demo {listen}"))),
+        Outcome::Demo { listen } => exit_code(demo::run(listen)),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::status::HttpStatus;
+
 /// A defect of a message, or of the connection that it comes over.
 ///
 /// Python: the `HTTPException` tree. Departs: it names the defect and not the guilty side, since the same parser reads
@@ -34,6 +36,21 @@ pub enum MessageError {
 }
 
 impl MessageError {
+    /// What a client is told whose request has this defect; 499 is for the log only, since nobody is there to be told.
+    #[must_use]
+    pub fn request_status(&self) -> HttpStatus {
+        match self {
+            MessageError::Malformed(_) | MessageError::Incomplete => HttpStatus::BAD_REQUEST,
+            MessageError::UnsupportedVersion => HttpStatus::HTTP_VERSION_NOT_SUPPORTED,
+            MessageError::UnknownTransferCoding => HttpStatus::NOT_IMPLEMENTED,
+            MessageError::RequestLineTooLong => HttpStatus::URI_TOO_LONG,
+            MessageError::HeadTooLarge => HttpStatus::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            MessageError::ContentTooLarge => HttpStatus::CONTENT_TOO_LARGE,
+            MessageError::TimedOut => HttpStatus::REQUEST_TIMEOUT,
+            MessageError::Io(_) => HttpStatus::CLIENT_CLOSED_REQUEST,
+        }
+    }
+
     /// The defect in one word: for the access log, metrics and the answer.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -77,7 +77,7 @@ fn check_coding(coding: &[u8]) -> Result<(), MessageError> {
 }
 
 /// `1*DIGIT`: no sign, no space, no list, nothing that overflows. Python's `int()` takes `+5` and `1_0`.
-fn parse_length(value: &[u8]) -> Option<u64> {
+pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }

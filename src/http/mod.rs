@@ -6,12 +6,14 @@
 //! |---|---|
 //! | [`head`] | finds the end of a head, and parses it, once |
 //! | [`field`], [`headers`] | field lines: in order, as spelled |
-//! | [`target`] | request targets and authorities |
+//! | [`target`], [`host`] | request targets and authorities |
 //! | [`framing`] | where a message's content ends: decided once |
 //! | [`chunked`] | takes the chunked coding off |
 //! | [`body`] | takes the framing off content, and puts it on |
 //! | [`relay`] | moves content from one connection to another |
 //! | [`trailer`] | trailer fields that may be passed on |
+//! | [`server`] | [`HttpServer`](server::HttpServer), [`DoMethod`](server::DoMethod): the server side for plain blocking handlers |
+//! | [`handler`], `intake`, `reply` | [`BaseHttpRequestHandler`](handler::BaseHttpRequestHandler): a request read, a response made |
 //! | [`client`] | [`HttpConnection`](client::HttpConnection), [`HttpResponse`](client::HttpResponse) |
 //! | [`error`], [`status`] | what can be wrong; status codes |
 //! | [`date`], [`text`] | the Date field; numbers as text |
@@ -23,9 +25,14 @@ pub mod date;
 pub mod error;
 pub mod field;
 pub mod framing;
+pub mod handler;
 pub mod head;
 pub mod headers;
+pub mod host;
+mod intake;
 pub mod relay;
+mod reply;
+pub mod server;
 pub mod status;
 pub mod target;
 pub mod text;

@@ -32,33 +32,64 @@ impl HttpStatus {
     pub const HTTP_VERSION_NOT_SUPPORTED: HttpStatus = HttpStatus(505);
 }
 
+/// Codes and their reason phrases, in ascending order (RFC 9110 §15, RFC 6585, RFC 8297; 499 is nginx's).
+#[rustfmt::skip]
+static PHRASES: [(u16, &str); 47] = [
+    (100, "Continue"),
+    (101, "Switching Protocols"),
+    (103, "Early Hints"),
+    (200, "OK"),
+    (201, "Created"),
+    (202, "Accepted"),
+    (203, "Non-Authoritative Information"),
+    (204, "No Content"),
+    (205, "Reset Content"),
+    (206, "Partial Content"),
+    (300, "Multiple Choices"),
+    (301, "Moved Permanently"),
+    (302, "Found"),
+    (303, "See Other"),
+    (304, "Not Modified"),
+    (307, "Temporary Redirect"),
+    (308, "Permanent Redirect"),
+    (400, "Bad Request"),
+    (401, "Unauthorized"),
+    (402, "Payment Required"),
+    (403, "Forbidden"),
+    (404, "Not Found"),
+    (405, "Method Not Allowed"),
+    (406, "Not Acceptable"),
+    (408, "Request Timeout"),
+    (409, "Conflict"),
+    (410, "Gone"),
+    (411, "Length Required"),
+    (412, "Precondition Failed"),
+    (413, "Content Too Large"),
+    (414, "URI Too Long"),
+    (415, "Unsupported Media Type"),
+    (416, "Range Not Satisfiable"),
+    (417, "Expectation Failed"),
+    (421, "Misdirected Request"),
+    (422, "Unprocessable Content"),
+    (426, "Upgrade Required"),
+    (428, "Precondition Required"),
+    (429, "Too Many Requests"),
+    (431, "Request Header Fields Too Large"),
+    (499, "Client Closed Request"),
+    (500, "Internal Server Error"),
+    (501, "Not Implemented"),
+    (502, "Bad Gateway"),
+    (503, "Service Unavailable"),
+    (504, "Gateway Timeout"),
+    (505, "HTTP Version Not Supported"),
+];
+
 impl HttpStatus {
-    /// The reason phrase that belongs to the code; "Unknown" if we never send it.
+    /// The reason phrase that belongs to the code; "Unknown" for others.
     #[must_use]
     pub fn phrase(self) -> &'static str {
-        match self.0 {
-            100 => "Continue",
-            200 => "OK",
-            204 => "No Content",
-            304 => "Not Modified",
-            400 => "Bad Request",
-            403 => "Forbidden",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            408 => "Request Timeout",
-            413 => "Content Too Large",
-            414 => "URI Too Long",
-            417 => "Expectation Failed",
-            431 => "Request Header Fields Too Large",
-            499 => "Client Closed Request",
-            500 => "Internal Server Error",
-            501 => "Not Implemented",
-            502 => "Bad Gateway",
-            503 => "Service Unavailable",
-            504 => "Gateway Timeout",
-            505 => "HTTP Version Not Supported",
-            _ => "Unknown",
-        }
+        let known = PHRASES.binary_search_by_key(&self.0, |(code, _)| *code);
+        known.map_or("Unknown", |place| PHRASES[place].1)
     }
 
     /// 1xx: another response follows (RFC 9110 §15.2).
@@ -77,5 +108,18 @@ impl HttpStatus {
 impl std::fmt::Display for HttpStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_table_is_found_in_it() {
+        for (code, phrase) in PHRASES {
+            assert_eq!(HttpStatus(code).phrase(), phrase, "{code}");
+        }
+        assert_eq!(HttpStatus(299).phrase(), "Unknown");
     }
 }

@@ -29,17 +29,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> HttpStatus {
         match self {
-            Error::Client(error) => match error {
-                MessageError::Malformed(_) => HttpStatus::BAD_REQUEST,
-                MessageError::UnsupportedVersion => HttpStatus::HTTP_VERSION_NOT_SUPPORTED,
-                MessageError::UnknownTransferCoding => HttpStatus::NOT_IMPLEMENTED,
-                MessageError::RequestLineTooLong => HttpStatus::URI_TOO_LONG,
-                MessageError::HeadTooLarge => HttpStatus::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                MessageError::ContentTooLarge => HttpStatus::CONTENT_TOO_LARGE,
-                MessageError::TimedOut => HttpStatus::REQUEST_TIMEOUT,
-                MessageError::Incomplete => HttpStatus::BAD_REQUEST,
-                MessageError::Io(_) => HttpStatus::CLIENT_CLOSED_REQUEST,
-            },
+            Error::Client(error) => error.request_status(),
             Error::Refused(_) => HttpStatus::NOT_IMPLEMENTED,
             Error::ClientGone => HttpStatus::CLIENT_CLOSED_REQUEST,
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => HttpStatus::GATEWAY_TIMEOUT,

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::hop_by_hop::ConnectionOptions;
 use crate::http::headers::FieldLine;
 use crate::http::text::{append_address, append_decimal};
-use crate::http::{BodyFraming, Field, HttpVersion, MessageError, RequestHead, target};
+use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
 
 /// What is known of a request beside its head.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +35,7 @@ pub fn check_request(head: &RequestHead) -> Result<(), Error> {
     if head.method() == b"CONNECT" {
         return Err(Error::Refused("connect-refused")); // RFC 9110 §9.3.6: we are no forward proxy.
     }
-    let host = head.headers.only(Field::Host, "two-hosts").map_err(Error::Client)?;
-    match host {
-        Some(host) if target::is_authority(host) => Ok(()),
-        Some(_) => Err(Error::Client(MessageError::Malformed("bad-host"))),
-        None if head.version == HttpVersion::Http10 => Ok(()),
-        None => Err(Error::Client(MessageError::Malformed("no-host"))),
-    }
+    host::check(head).map_err(Error::Client)
 }
 
 /// Whether a client asks to speak WebSocket from here on (RFC 6455 §4.1): the one protocol that is passed on.

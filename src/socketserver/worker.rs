@@ -54,7 +54,12 @@ impl Worker {
                 }
             }
             Next::GiveWay(conversation) => {
-                crew.room.give_way(Ready { conversation, wake: Wake::default() });
+                let ready = Ready { conversation, wake: Wake::default() };
+                if crew.poller.is_some() {
+                    crew.room.give_way(ready); // This worker polls next, without waiting, and then queues it again.
+                } else {
+                    crew.room.push_ready(ready); // A leader who sleeps knows nothing of it.
+                }
             }
             Next::Wait(conversation, ticket) => {
                 if let Some(ready) = crew.room.enter(conversation, ticket) {
