@@ -22,6 +22,9 @@ use crate::socketserver::{Buffer, Conversation, Next, Outgoing, Readiness, Socke
 /// take the answer from under its eyes (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
+/// A client that sends request after request, each answered at once, has so many steps before others have their turn.
+const STEPS: usize = 64;
+
 /// What a connection is about.
 enum Stage {
     /// Waits for a request, or for the rest of its head; since then.
@@ -69,16 +72,17 @@ impl ClientConnection {
         let late = waited > handler.settings().timeouts.queue;
         let mut cx = Context { handler: &handler, worker, now, late, leave: wake.draining };
         cx.worker.lend(&mut self.client.input);
-        let then = loop {
-            let then = match self.stage {
+        let mut then = Then::GiveWay;
+        for _ in 0..STEPS {
+            then = match self.stage {
                 Stage::Head { since } => self.read_request(since, &mut cx),
                 Stage::Serving(_) => self.serve(&mut cx),
                 Stage::Leaving { until, said } => self.leave(until, said, &cx),
             };
             if !matches!(then, Then::GoOn) {
-                break then;
+                break;
             }
-        };
+        }
         cx.worker.take_back(&mut self.client.input);
         cx.worker.take_back(&mut self.client.output);
         if let Stage::Serving(exchange) = &mut self.stage {
@@ -229,7 +233,7 @@ impl ClientConnection {
         let gone = error.status() == crate::http::HttpStatus::CLIENT_CLOSED_REQUEST;
         if gone || exchange.is_answered() {
             if exchange.ends_with_connection() {
-                self.client.socket.reset_on_close();
+                self.client.socket.reset_on_close(); // An orderly end would look like the end of the content.
             }
             self.log(&exchange, cx);
             return Then::End;
@@ -281,15 +285,12 @@ impl ClientConnection {
                 Readiness::READ
             }
         };
-        loop {
-            client.input.consume(client.input.unread().len());
-            match client.input.fill(&mut client.socket) {
-                Ok(0) => return Then::End,
-                Ok(_) if cx.now >= until => return Then::End,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && cx.now < until => break,
-                Err(_) => return Then::End,
-            }
+        client.input.consume(client.input.unread().len());
+        match client.input.fill(&mut client.socket) {
+            Ok(0) => return Then::End,
+            Ok(_) if cx.now < until => return Then::GoOn,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && cx.now < until => {}
+            Ok(_) | Err(_) => return Then::End,
         }
         let at = client.socket.token();
         let none = Readiness::NONE;
@@ -311,8 +312,8 @@ impl Conversation for ClientConnection {
         }
         match self.proceed(wake, worker) {
             Then::Wait(ticket) => Next::Wait(self, ticket),
-            Then::GiveWay => Next::GiveWay(self),
-            Then::End | Then::GoOn => Next::End,
+            Then::GiveWay | Then::GoOn => Next::GiveWay(self),
+            Then::End => Next::End,
         }
     }
 }

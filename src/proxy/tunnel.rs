@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::error::Error;
 use super::peer::Peer;
 use crate::http::body::BodyDecoder;
 use crate::http::client::HttpConnection;
@@ -59,18 +60,26 @@ impl Tunnel {
         backend: &mut HttpConnection,
         to_backend: &mut Outgoing,
         now: Instant,
-    ) -> Result<(Flow, Flow), RelayError> {
+    ) -> Result<(Flow, Flow), Error> {
         let moved = self.up.moved() + self.down.moved();
         let up = self.up.pump(
             Inlet { socket: &mut client.socket, buffer: &mut client.input },
             Outlet { socket: &mut backend.socket, outgoing: to_backend },
             now,
-        )?;
+        );
+        let up = up.map_err(|error| match error {
+            RelayError::Sender(_) => Error::ClientGone,
+            RelayError::Receiver(defect) => Error::Backend(defect),
+        })?;
         let down = self.down.pump(
             Inlet { socket: &mut backend.socket, buffer: &mut backend.input },
             Outlet { socket: &mut client.socket, outgoing: &mut client.output },
             now,
-        )?;
+        );
+        let down = down.map_err(|error| match error {
+            RelayError::Sender(defect) => Error::Backend(defect),
+            RelayError::Receiver(_) => Error::ClientGone,
+        })?;
         if self.up.moved() + self.down.moved() > moved {
             self.last_moved = now;
         }

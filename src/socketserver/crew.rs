@@ -182,8 +182,7 @@ impl Shared {
     /// Has one more thread work, beside the others of the pool: `workers` in all.
     fn start_thread(self: &Arc<Self>, workers: usize) {
         let shared = Arc::clone(self);
-        // Jobs first: a thread that finds none would wait for one in threadpool's queue, which is as well, but
-        // `set_num_threads` is what panics if the system grants no thread.
+        // threadpool panics if the system grants no thread.
         let mut threads = self.threads.clone();
         let started = catch_unwind(AssertUnwindSafe(|| threads.set_num_threads(workers)));
         if started.is_err() {
@@ -255,7 +254,9 @@ impl Shared {
         crew.asleep += 1;
         let (mut crew, slept) = self.follow.wait_timeout(crew, IDLE_FOLLOWER).expect("no panic under the crew's lock");
         crew.asleep -= 1;
-        if slept.timed_out() && crew.workers > self.most_running {
+        // The call may have come in the moment in which the time was over: whoever is needed stays.
+        let needed = crew.poller.is_some() || crew.room.has_ready();
+        if slept.timed_out() && !needed && crew.workers > self.most_running {
             crew.workers -= 1;
             // threadpool ends a thread that comes back to it while there are more than wanted.
             self.threads.clone().set_num_threads(crew.workers);

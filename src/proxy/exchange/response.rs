@@ -67,6 +67,7 @@ impl Exchange {
         response::prepare_upgrade(&self.response, &options, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
         self.tunnel = Some(Box::new(Tunnel::new(cx.now)));
+        self.ends_with_connection = true;
         Ok(())
     }
 
@@ -113,12 +114,15 @@ impl Exchange {
         let backend = &mut forwarded.connection;
         let flows = tunnel.pump(client, backend, &mut self.to_backend, cx.now);
         self.facts.bytes = tunnel.down.moved();
-        let (up, down) = flows.map_err(|_| Error::ClientGone)?;
+        let (up, down) = flows?;
         let until = deadline(tunnel.last_moved, cx.handler.settings().timeouts.tunnel);
         match (up, down) {
             (Flow::Done, Flow::Done) => Ok(Step::Finished { keep: false }),
             (Flow::Turn, _) | (_, Flow::Turn) => Ok(Step::Turn),
-            _ if until <= cx.now => Err(Error::Client(MessageError::TimedOut)),
+            _ if until <= cx.now => {
+                self.facts.reason = "tunnel-idle";
+                Ok(Step::Finished { keep: false })
+            }
             _ => Ok(Step::Wait(self.waiting(up, down, until))),
         }
     }
