@@ -33,7 +33,7 @@ def _hold(report, program, kinds, number):
     # Ordinary requests and slow ones have the same backends; two, so that less of the wait is the backend's own.
     with Peer(backend.serve) as first, Peer(backend.serve) as second:
         backends = [("127.0.0.1", port) for port in (first.receive(), second.receive())]
-        with Footbridge(program, backends, "--log-level", "error") as bridge, \
+        with Footbridge(program, backends) as bridge, \
                 Peer(time_ordinary_requests, bridge.address, backends[0]) as ordinary, \
                 Peer(_slow_clients, bridge.address, kinds, number) as crowd:
             ordinary.receive()
