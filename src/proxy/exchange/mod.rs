@@ -108,18 +108,13 @@ impl Exchange {
         }
     }
 
-    /// Ready for another request; what the last one left is dropped, the room of its vectors stays.
+    /// Ready for another request: as new, but for the room of its vectors.
     pub(super) fn reset(&mut self) {
-        self.request.clear();
-        self.response.headers.clear();
-        self.tried.clear();
-        (self.retries, self.interims) = (0, 0);
-        (self.upgrade, self.upload_lost, self.ends_with_connection) = (false, false, false);
-        self.forwarded = None;
-        self.to_backend = Outgoing::default();
-        (self.upload, self.download, self.tunnel) = (None, None, None);
-        self.expects_until = None;
-        self.scan = HeadScan::default();
+        let mut last = std::mem::replace(self, Exchange::new(self.asked));
+        last.request.clear();
+        last.response.headers.clear();
+        last.tried.clear();
+        (self.request, self.response, self.tried) = (last.request, last.response, last.tried);
     }
 
     /// Looks at the request as a whole: what is it, and may it go on?
