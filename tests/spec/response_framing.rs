@@ -1,10 +1,10 @@
 //! Where a response ends (RFC 9112 §6.3): nothing ambiguous gets through, and nothing cut short looks whole.
 
-use crate::support::backend::{Connection, ScriptedBackend, ok};
+use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::message::End;
 use crate::support::proxy::Proxy;
 use crate::support::verdict::{Afterwards, assert_bad_gateway, looks_whole, relayed, relayed_to};
-use crate::support::{Cue, each_row, get};
+use crate::support::{Cue, each_row, eventually, get};
 
 const HEAD: &str = "HEAD /row HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
@@ -241,19 +241,22 @@ fn bytes_behind_a_response_never_become_the_next_response() {
 /// RFC 9110 §15.5.9: a 408 that a backend sends before it closes an idle connection answers no request.
 #[test]
 fn a_408_sent_by_an_idle_backend_is_not_the_next_answer() {
-    let backend = ScriptedBackend::running(|connection: &mut Connection| {
-        let is_first = connection.number == 0;
-        while connection.request().is_some() {
+    let answered = Cue::default();
+    let backend = ScriptedBackend::running({
+        let answered = answered.clone();
+        move |connection| {
+            connection.request();
             connection.send(&ok("hello"));
-            if is_first {
-                connection.send("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-                return;
-            }
+            answered.wait();
+            connection.send("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
         }
     });
     let proxy = Proxy::to(&backend);
     for _ in 0..20 {
         assert_eq!(proxy.send(get("/")).reply().text(), "hello");
+        answered.give();
+        // The 408 has arrived: a request sent from now on crosses nothing.
+        eventually(|| "the backend closes".to_owned(), || backend.open_connections() == 0);
     }
 }
 
