@@ -3,7 +3,7 @@
 import time
 
 from . import backend
-from .processes import Footbridge, Peer, memory_of, need_descriptors, threads_of
+from .processes import Footbridge, Peer, cpu_of, memory_of, need_descriptors, threads_of
 from .report import Trouble, mebibytes, milliseconds, percentile
 from .slow import SlowClients
 from .waiting import time_ordinary_requests
@@ -12,8 +12,10 @@ KINDS = ["reader", "content", "head"]
 LATEST = 0.05
 #: So long they are watched. Less than the time after which a slow head is refused.
 SECONDS = 6.0
-#: Readers first let gigabytes run into the kernel's buffers; only then are they slow.
-FILLING = 5.0
+#: Readers first let gigabytes run into the kernel's buffers. Only when footbridge has come to rest, that is, needs
+#: less than this part of a core, are they slow readers and nothing else. At most so long is waited for that.
+REST = 0.2
+FILLING = 15.0
 
 
 def show(report, program, number):
@@ -35,7 +37,7 @@ def _hold(report, program, kinds, number):
         backends = [("127.0.0.1", port) for port in (first.receive(), second.receive())]
         with Footbridge(program, backends) as bridge, \
                 Peer(time_ordinary_requests, bridge.address, backends[0]) as ordinary, \
-                Peer(_slow_clients, bridge.address, kinds, number) as crowd:
+                Peer(_slow_clients, bridge.address, bridge.pid, kinds, number) as crowd:
             ordinary.receive()
             report.note(crowd.receive(120))
             began, held = crowd.receive()
@@ -63,13 +65,18 @@ def _check(report, held, number, began, samples, direct, failures):
     report.note(f"while they came: p99 {milliseconds(percentile(opening, .99))}, max {milliseconds(max(opening))}")
 
 
-def _slow_clients(pipe, address, kinds, number):
+def _slow_clients(pipe, address, pid, kinds, number):
     """The work of a Peer: keeps them moving; sends since when all were there and the lowest number of each kind."""
     began = time.monotonic()
     crowds = {}
     for kind in kinds:
         crowds[kind] = SlowClients(kind, address, number)
-        _keep_moving(crowds, FILLING if kind == "reader" else 0.3)
+        opened = time.monotonic()
+        used = cpu_of(pid)
+        _keep_moving(crowds, 0.5)
+        while kind == "reader" and (now := cpu_of(pid)) - used > REST / 2 and time.monotonic() < opened + FILLING:
+            used = now
+            _keep_moving(crowds, 0.5)
     complete = time.monotonic()
     pipe.send(f"in place after {complete - began:.1f} s")
     held = dict.fromkeys(kinds, number)

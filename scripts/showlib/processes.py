@@ -219,6 +219,12 @@ def threads_of(pid):
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
+def cpu_of(pid):
+    """Seconds of a core that it has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class MemorySampler:
     """Looks every 50 ms, from a process of its own. `end` gives [(time.monotonic(), bytes), ...]."""
 

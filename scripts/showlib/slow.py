@@ -8,6 +8,8 @@ UPLOAD = b"POST /content?up=1000000 HTTP/1.1\r\nHost: shown.example\r\nContent-L
 #: Far more than all the buffers on its way, or the response would be finished with while its reader dawdles.
 DOWNLOAD = b"GET /content?n=50000000&seed=1&small=1 HTTP/1.1\r\nHost: shown.example\r\n\r\n"
 SMALL_BUFFER = 4096
+#: A second. Slower than limits.min_rate (500 B/s), a reader would be cut off after its grace.
+READ = 1000
 
 
 def connect(address, receive_buffer=None):
@@ -55,7 +57,7 @@ class SlowClients:
         elif self._kind == "content":
             client[0].send(b"\0")
         else:
-            client[0].recv(100)
+            client[0].recv(READ)
 
     def held(self):
         """How many of them footbridge still keeps."""
