@@ -15,11 +15,11 @@ use log::LevelFilter;
 use crate::access::LogFormat;
 use crate::http::server::{BaseHttpRequestHandler, DoMethod, HttpServer};
 use crate::http::{Field, HttpStatus, RequestHead};
-use crate::logging::{self, AccessLog};
+use crate::logging::{self, AccessLog, Sinks};
 use crate::proxy::{LoadBalancer, ReverseProxyHandler};
 use crate::serve;
 use crate::settings::Settings;
-use crate::socketserver::Workers;
+use crate::socketserver::{TcpServer, Workers};
 
 /// The page for the browser: self-contained.
 const PAGE: &str = include_str!("demo/page.html");
@@ -45,7 +45,9 @@ const EVENTS: u32 = 300;
 /// # Errors
 /// A sentence for the user, if it cannot listen or start threads.
 pub fn run(listen: SocketAddr) -> Result<(), String> {
-    let _logs = logging::start(LevelFilter::Warn, &AccessLog::Stdout, LogFormat::Text)
+    let sinks = Sinks::open(&AccessLog::Stdout);
+    let _logs = sinks
+        .and_then(|sinks| logging::start(LevelFilter::Warn, sinks, LogFormat::Text))
         .map_err(|error| format!("cannot log: {error}"))?;
     let most_connections = serve::raise_descriptor_limit();
     let backends = start_backends().map_err(|error| format!("cannot start the demo's backends: {error}"))?;
@@ -55,7 +57,9 @@ pub fn run(listen: SocketAddr) -> Result<(), String> {
     let addresses = backends.iter().map(|(_, address)| address.to_string());
     let balancer = Arc::new(LoadBalancer::new(addresses, None, &settings));
     let proxy = ReverseProxyHandler::new(balancer, settings).with_access_log(Some(LogFormat::Text));
-    let server = serve::listen(listen, Arc::new(proxy), &workers)?.with_most_connections(most_connections);
+    let server = TcpServer::with_listener(serve::listen(listen)?, Arc::new(proxy), &workers)
+        .map_err(|error| format!("cannot start: {error}"))?
+        .with_most_connections(most_connections);
 
     // Nobody reads it? Then the demo goes on without.
     let _ = io::stdout().write_all(introduction(server.address(), &backends).as_bytes());

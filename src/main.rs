@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use footbridge::cli::{self, Config, Outcome};
 use footbridge::demo;
-use footbridge::logging::{self, AccessLog};
+use footbridge::logging::{self, AccessLog, Sinks};
 use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
 use footbridge::serve;
-use footbridge::socketserver::Workers;
+use footbridge::socketserver::{TcpServer, Workers};
 
 /// The command line, or a value in it, is wrong.
 const WRONG_USAGE: u8 = 2;
@@ -50,8 +50,11 @@ fn exit_code(result: Result<(), String>) -> ExitCode {
 
 /// A proxy in front of the given backends, until a signal.
 fn run(config: &Config) -> Result<(), String> {
-    let _logs = logging::start(config.log_level, &config.access_log, config.log_format)
-        .map_err(|error| format!("cannot log: {error}"))?;
+    // What needs rights comes first, before any thread is started.
+    let cannot_log = |error: io::Error| format!("cannot log: {error}");
+    let sinks = Sinks::open(&config.access_log).map_err(cannot_log)?;
+    let listeners = config.listen.iter().map(|address| serve::listen(*address)).collect::<Result<Vec<_>, String>>()?;
+    let _logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
@@ -64,10 +67,11 @@ fn run(config: &Config) -> Result<(), String> {
         .trusting(config.trust.clone())
         .with_access_log(access_log);
     let handler = Arc::new(handler);
-    let listeners = config.listen.iter().map(|address| {
-        let server = serve::listen(*address, Arc::clone(&handler), &workers)?;
+    let servers = listeners.into_iter().map(|listener| {
+        let server = TcpServer::with_listener(listener, Arc::clone(&handler), &workers);
+        let server = server.map_err(|error| format!("cannot start: {error}"))?;
         Ok(server.with_most_connections(most_connections))
     });
-    let servers = listeners.collect::<Result<Vec<_>, String>>()?;
+    let servers = servers.collect::<Result<Vec<_>, String>>()?;
     serve::serve_until_signal(servers, &workers, config.settings.timeouts.shutdown)
 }

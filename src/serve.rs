@@ -4,9 +4,8 @@
 //! are told `Connection: close` with their response and get until the deadline.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,16 +22,12 @@ const OTHER_DESCRIPTORS: u64 = 64;
 /// More connections than this wait in the kernel's queue, whatever the descriptor limit allows.
 const MOST_CONNECTIONS: u64 = 65_536;
 
-/// Listens on `address`.
+/// Listens on `address`. Starts no thread, so that rights can be given up between this and serving.
 ///
 /// # Errors
 /// A sentence that names the address and, where that is known, what to do.
-pub fn listen<H: RequestHandler>(
-    address: SocketAddr,
-    handler: Arc<H>,
-    workers: &Workers,
-) -> Result<TcpServer<H>, String> {
-    TcpServer::bind(address, handler, workers).map_err(|error| {
+pub fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => ": another program listens there; stop it, or choose another port",
             io::ErrorKind::AddrNotAvailable => ": this machine has no such address",

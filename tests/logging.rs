@@ -1,7 +1,7 @@
 //! Logging as a whole: it can be started once in a process, so this file has one test that starts it.
 
 use footbridge::access::{AccessLine, LogFormat, TARGET as ACCESS, write_line as access};
-use footbridge::logging::{AccessLog, start};
+use footbridge::logging::{AccessLog, Sinks, start};
 use log::LevelFilter;
 use std::time::{Duration, UNIX_EPOCH};
 use std::{fs, process, thread};
@@ -10,7 +10,8 @@ use std::{fs, process, thread};
 fn access_lines_of_many_threads_reach_their_file_whole_and_raw() {
     let path = std::env::temp_dir().join(format!("footbridge-access-{}.log", process::id()));
     fs::write(&path, "what was there before\n").unwrap();
-    let guard = start(LevelFilter::Error, &AccessLog::Path(path.clone()), LogFormat::Text).unwrap();
+    let sinks = Sinks::open(&AccessLog::Path(path.clone())).unwrap();
+    let guard = start(LevelFilter::Error, sinks, LogFormat::Text).unwrap();
     let threads = [0, 1, 2, 3].map(|thread| {
         thread::spawn(move || {
             for line in 0..500 {
@@ -42,7 +43,8 @@ fn access_lines_of_many_threads_reach_their_file_whole_and_raw() {
         }
         assert_eq!(of_thread.len(), 500);
     }
-    assert!(start(LevelFilter::Error, &AccessLog::Off, LogFormat::Text).is_err(), "a second start is refused");
+    let sinks = Sinks::open(&AccessLog::Off).unwrap();
+    assert!(start(LevelFilter::Error, sinks, LogFormat::Text).is_err(), "a second start is refused");
 }
 
 fn access_line() -> AccessLine<'static> {

@@ -36,19 +36,58 @@ pub enum AccessLog {
     Path(PathBuf),
 }
 
+impl AccessLog {
+    /// The file's path, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        if let Self::Path(path) = self { Some(path) } else { None }
+    }
+}
+
+/// The open files that the lines will end in.
+#[derive(Debug)]
+pub struct Sinks {
+    stderr: File,
+    access: Access,
+}
+
+/// [`AccessLog`], opened.
+#[derive(Debug)]
+enum Access {
+    Off,
+    Stderr,
+    File(File),
+}
+
+impl Sinks {
+    /// Opens what [`start`] writes to. Starts no thread, so that rights can be given up between the two.
+    ///
+    /// # Errors
+    ///
+    /// If the access log cannot be opened (the text names it).
+    pub fn open(access_log: &AccessLog) -> io::Result<Self> {
+        let access = match access_log {
+            AccessLog::Off => Access::Off,
+            AccessLog::Stderr => Access::Stderr,
+            AccessLog::Stdout => Access::File(duplicate(&io::stdout())?),
+            AccessLog::Path(path) => Access::File(append_to(path)?),
+        };
+        Ok(Self { stderr: duplicate(&io::stderr())?, access })
+    }
+}
+
 /// Starts logging for the whole process. Access lines come formatted, from [`access::write_line`]; `format` here says how
 /// the others look: `2026-11-23T12:00:00Z INFO message`, or the same as JSON with the keys `time`, `level` and `message`.
 ///
 /// # Errors
 ///
-/// If the access log cannot be opened (the text names it), a thread cannot be started, or logging was started before.
-pub fn start(level: LevelFilter, access_log: &AccessLog, format: LogFormat) -> io::Result<Guard> {
-    let stderr = LineQueue::start("error log", duplicate(&io::stderr())?)?;
-    let access = match access_log {
-        AccessLog::Off => None,
-        AccessLog::Stderr => Some(Arc::clone(&stderr)),
-        AccessLog::Stdout => Some(LineQueue::start("access log", duplicate(&io::stdout())?)?),
-        AccessLog::Path(path) => Some(LineQueue::start("access log", append_to(path)?)?),
+/// If a thread cannot be started, or logging was started before.
+pub fn start(level: LevelFilter, sinks: Sinks, format: LogFormat) -> io::Result<Guard> {
+    let stderr = LineQueue::start("error log", sinks.stderr)?;
+    let access = match sinks.access {
+        Access::Off => None,
+        Access::Stderr => Some(Arc::clone(&stderr)),
+        Access::File(file) => Some(LineQueue::start("access log", file)?),
     };
     let style = match format {
         LogFormat::Text => Style::Text,

@@ -56,7 +56,14 @@ impl<H: RequestHandler> TcpServer<H> {
     #[doc(alias = "server_bind")]
     #[doc(alias = "server_activate")]
     pub fn bind(address: impl ToSocketAddrs, handler: Arc<H>, workers: &Workers) -> io::Result<TcpServer<H>> {
-        let listener = TcpListener::bind(address)?;
+        TcpServer::with_listener(TcpListener::bind(address)?, handler, workers)
+    }
+
+    /// Serves a socket that listens already: binding may need rights, or come at a time, that serving must not have.
+    ///
+    /// # Errors
+    /// If the listener is no TCP socket.
+    pub fn with_listener(listener: TcpListener, handler: Arc<H>, workers: &Workers) -> io::Result<TcpServer<H>> {
         // Small writes leave at once; each write of ours is as large as it can be. Accepted sockets inherit this.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         Ok(TcpServer {
