@@ -67,6 +67,7 @@ pub mod http;
 pub mod logging;
 pub mod network;
 pub mod proxy;
+pub mod rights;
 pub mod serve;
 pub mod settings;
 pub mod socketserver;

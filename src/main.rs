@@ -10,8 +10,8 @@ use footbridge::cli::{self, Config, Outcome};
 use footbridge::demo;
 use footbridge::logging::{self, AccessLog, Sinks};
 use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
-use footbridge::serve;
 use footbridge::socketserver::{TcpServer, Workers};
+use footbridge::{rights, serve};
 
 /// The command line, or a value in it, is wrong.
 const WRONG_USAGE: u8 = 2;
@@ -50,13 +50,17 @@ fn exit_code(result: Result<(), String>) -> ExitCode {
 
 /// A proxy in front of the given backends, until a signal.
 fn run(config: &Config) -> Result<(), String> {
-    // What needs rights comes first, before any thread is started.
+    // What needs rights comes first: then they are given up, on this one thread, for all that it starts.
     let cannot_log = |error: io::Error| format!("cannot log: {error}");
     let sinks = Sinks::open(&config.access_log).map_err(cannot_log)?;
     let listeners = config.listen.iter().map(|address| serve::listen(*address)).collect::<Result<Vec<_>, String>>()?;
+    let notes = rights::give_up(config.user.as_ref(), config.sandbox, config.access_log.path())?;
     let _logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
     for warning in &config.warnings {
         log::warn!("{warning}");
+    }
+    for (level, note) in notes {
+        log::log!(level, "{note}");
     }
     let allowed = serve::raise_descriptor_limit();
     let most_connections = config.settings.limits.connections.unwrap_or(allowed);

@@ -41,6 +41,15 @@ pub(crate) struct Args {
     /// fix the random choices: a lesson, a test and a bug report see the same sequence
     #[argh(option, arg_name = "n")]
     pub(crate) seed: Option<String>,
+    /// started as root: become this user, by name or number, once the ports are open
+    #[argh(option, arg_name = "name")]
+    pub(crate) user: Option<String>,
+    /// the group to go with --user (default: the user's own)
+    #[argh(option, arg_name = "name")]
+    pub(crate) group: Option<String>,
+    /// do not confine the process to the files that it needs (Linux: Landlock)
+    #[argh(switch)]
+    pub(crate) no_sandbox: bool,
     /// print the version
     #[argh(switch)]
     pub(crate) version: bool,
@@ -64,7 +73,7 @@ pub(crate) struct Demo {
 }
 
 /// The flags of [`Args`] and [`Demo`], for suggestions.
-pub(crate) const FLAGS: [&str; 12] = [
+pub(crate) const FLAGS: [&str; 15] = [
     "--listen",
     "--to",
     "--balance",
@@ -75,6 +84,9 @@ pub(crate) const FLAGS: [&str; 12] = [
     "--log-level",
     "--trust",
     "--seed",
+    "--user",
+    "--group",
+    "--no-sandbox",
     "--version",
     "--help",
 ];

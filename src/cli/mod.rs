@@ -1,14 +1,17 @@
 //! The command line. Input: the arguments after the program's name. Output: an [`Outcome`]: a checked [`Config`], or
-//! what to print instead. Opens and starts nothing.
+//! what to print instead. Starts nothing, and opens nothing but the system's lists of users and groups.
 
 use crate::access::LogFormat;
+mod account;
 mod address;
 mod flags;
 
+use self::account::Accounts;
 use self::address::{backend_address, listen_address};
 use self::flags::{Args, Command, Demo, NAME, Stop};
 use crate::logging::AccessLog;
 use crate::network::Network;
+use crate::rights::Identity;
 use crate::settings::Settings;
 use log::LevelFilter;
 use std::fmt::Display;
@@ -63,6 +66,10 @@ pub struct Config {
     pub trust: Vec<Network>,
     /// Fixes the random choices.
     pub seed: Option<u64>,
+    /// Whom to become once everything is open.
+    pub user: Option<Identity>,
+    /// Whether to be confined to the files that are needed. Default true.
+    pub sandbox: bool,
     /// One line for each value that is valid but dangerous, for the log.
     pub warnings: Vec<String>,
 }
@@ -95,7 +102,8 @@ fn decide(mut args: Args) -> Result<Outcome, String> {
 fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, String> {
     let lists = [&args.listen, &args.to, &args.set, &args.trust];
     let singles = [&args.balance, &args.workers, &args.access_log, &args.log_format, &args.log_level, &args.seed];
-    if lists.iter().any(|list| !list.is_empty()) || singles.iter().any(|single| single.is_some()) {
+    let rights = args.user.is_some() || args.group.is_some() || args.no_sandbox;
+    if rights || lists.iter().any(|list| !list.is_empty()) || singles.iter().any(|single| single.is_some()) {
         return Err(format!("write the flags of demo after it: {NAME} demo --listen 8080"));
     }
     let listen = demo.listen.map(|text| value("--listen", &text, listen_address(&text))).transpose()?;
@@ -125,6 +133,8 @@ fn config(args: &Args) -> Result<Config, String> {
         log_level: choice("--log-level", args.log_level.as_deref(), &LOG_LEVELS)?,
         trust,
         seed: number("--seed", args.seed.as_deref(), 0..=u64::MAX)?,
+        user: user(args.user.as_deref(), args.group.as_deref())?,
+        sandbox: !args.no_sandbox,
         warnings,
     })
 }
@@ -196,6 +206,15 @@ where
     }
 }
 
+/// Reads the lists only if somebody is to be looked up there.
+fn user(user: Option<&str>, group: Option<&str>) -> Result<Option<Identity>, String> {
+    match (user, group) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err("--group: give --user, too".to_owned()),
+        (Some(user), group) => Accounts::read().identity(user, group).map(Some),
+    }
+}
+
 fn trust_warnings(trust: &[Network]) -> impl Iterator<Item = String> {
     trust.iter().filter(|network| network.is_vast()).map(|network| {
         format!("--trust {network} is a large part of the Internet: clients can forge X-Forwarded-* fields")
@@ -229,6 +248,7 @@ mod tests {
         assert_eq!(config.log_format, LogFormat::Text);
         assert_eq!(config.log_level, LevelFilter::Info);
         assert!(config.trust.is_empty() && config.warnings.is_empty() && config.seed.is_none());
+        assert!(config.user.is_none() && config.sandbox);
     }
 
     #[test]
@@ -252,6 +272,14 @@ mod tests {
             assert_eq!(config.trust, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
             assert_eq!(config.seed, Some(42));
         }
+    }
+
+    #[test]
+    fn numbers_name_a_user_and_a_group_on_every_machine() {
+        let config = run("--to a:1 --user 4294967294 --group=4294967293 --no-sandbox");
+        let user = config.user.unwrap();
+        assert_eq!((user.name.as_str(), user.uid, user.gid), ("4294967294", 4_294_967_294, 4_294_967_293));
+        assert!(!config.sandbox);
     }
 
     #[test]
@@ -324,6 +352,9 @@ mod tests {
                 "--to a:1 --set timeouts.respone=3s",
                 "--set: unknown key \"timeouts.respone\"; did you mean \"timeouts.response\"?",
             ),
+            ("--to a:1 --user no:body", "--user \"no:body\": no such user in /etc/passwd"),
+            ("--to a:1 --group 1", "--group: give --user, too"),
+            ("--no-sandbox demo", "write the flags of demo after it: footbridge demo --listen 8080"),
             ("--to a:1 demo", "write the flags of demo after it: footbridge demo --listen 8080"),
             ("demo --to a:1", "demo does not take --to"),
         ] {
