@@ -82,21 +82,23 @@ impl Backend {
         self.idle.lock().expect("no panic under the lock of idle connections")
     }
 
-    /// A connection for one exchange: an idle one if there is one, else a new one, for which the worker may block.
+    fn begin_exchange(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// An idle connection, for one exchange.
+    pub(super) fn idle_connection(self: &Arc<Self>) -> Option<Forwarded> {
+        let connection = self.take_idle()?;
+        Some(Forwarded { connection, reused: true, connect_time: None, guard: self.begin_exchange() })
+    }
+
+    /// A new connection, for one exchange; the worker may block.
     ///
     /// # Errors
     /// What connecting to the last of its addresses returned, or why there is none.
-    pub(super) fn connection(
-        self: &Arc<Self>,
-        fresh: bool,
-        timeout: Duration,
-        worker: &mut Worker,
-    ) -> io::Result<Forwarded> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let guard = InFlight(Arc::clone(self));
-        if !fresh && let Some(connection) = self.take_idle() {
-            return Ok(Forwarded { connection, reused: true, connect_time: None, guard });
-        }
+    pub(super) fn connect(self: &Arc<Self>, timeout: Duration, worker: &mut Worker) -> io::Result<Forwarded> {
+        let guard = self.begin_exchange();
         let begun = Instant::now();
         let stream = worker.block(|| match self.address {
             Some(address) => client::connect(address, timeout),
