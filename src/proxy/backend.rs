@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ pub struct Backend {
     /// Connections between two exchanges, the most recently used last: few, warm ones serve best.
     idle: Mutex<Vec<Idle>>,
     in_flight: AtomicUsize,
+    /// Whether the last attempt to connect succeeded: the log is told of changes, not of every attempt.
+    reachable: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl Backend {
             keepalive,
             idle: Mutex::new(Vec::new()),
             in_flight: AtomicUsize::new(0),
+            reachable: AtomicBool::new(true),
         }
     }
 
@@ -100,12 +103,24 @@ impl Backend {
     pub(super) fn connect(self: &Arc<Self>, timeout: Duration, worker: &mut Worker) -> io::Result<Forwarded> {
         let guard = self.begin_exchange();
         let begun = Instant::now();
-        let stream = worker.block(|| match self.address {
+        let connected = worker.block(|| match self.address {
             Some(address) => client::connect(address, timeout),
             None => client::connect_by_name(&self.name, timeout),
-        })?;
+        });
+        self.note_reachable(connected.as_ref().err());
+        let stream = connected?;
         let connection = HttpConnection::new(worker.register(stream)?);
         Ok(Forwarded { connection, reused: false, connect_time: Some(begun.elapsed()), guard })
+    }
+
+    fn note_reachable(&self, failure: Option<&io::Error>) {
+        let was = self.reachable.swap(failure.is_none(), Ordering::Relaxed);
+        match failure {
+            Some(error) if was => log::warn!("backend {}: cannot connect: {error}", self.name),
+            Some(error) => log::debug!("backend {}: still cannot connect: {error}", self.name),
+            None if !was => log::info!("backend {}: connects again", self.name),
+            None => {}
+        }
     }
 
     /// The most recently used connection that is still good.

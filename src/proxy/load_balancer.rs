@@ -113,7 +113,6 @@ impl LoadBalancer {
             match backend.connect(self.settings.timeouts.connect, worker) {
                 Ok(forwarded) => return Ok(forwarded),
                 Err(error) => {
-                    log::warn!("backend {}: cannot connect: {error}", backend.name());
                     tried.add(place);
                     failure = Error::Connect(error);
                 }

@@ -13,6 +13,9 @@ use super::conversation::Next;
 use super::socket::Socket;
 use super::workers::Workers;
 
+/// Connections that the kernel completes before they are accepted; it cuts this to what it allows (`somaxconn`).
+const BACKLOG: i32 = 4096;
+
 /// Serves connections of one kind. One handler serves them all: what they share are its fields.
 ///
 /// Python: `socketserver.BaseRequestHandler`. Departs: no object per connection is made here; `handle` says with its
@@ -66,6 +69,8 @@ impl<H: RequestHandler> TcpServer<H> {
     pub fn with_listener(listener: TcpListener, handler: Arc<H>, workers: &Workers) -> io::Result<TcpServer<H>> {
         // Small writes leave at once; each write of ours is as large as it can be. Accepted sockets inherit this.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
+        // Once more, because std asks for a queue of 128: a burst of more clients would lose SYNs, a second each.
+        rustix::net::listen(&listener, BACKLOG)?;
         Ok(TcpServer {
             address: listener.local_addr()?,
             listener,

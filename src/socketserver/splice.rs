@@ -16,6 +16,9 @@ use super::socket::Socket;
 /// A pipe costs two descriptors while content is under way through it. Beyond this many, contents are copied.
 const MOST_PIPES: usize = 128;
 
+/// More pipes than this are not kept when nothing is in them: a descriptor is worth more than the making.
+const MOST_SPARE: usize = 8;
+
 /// Pipes that nothing is in, to be used again: making one costs as much as moving 10 KiB.
 static SPARE: Mutex<Vec<Ends>> = Mutex::new(Vec::new());
 static PIPES: AtomicUsize = AtomicUsize::new(0);
@@ -83,12 +86,14 @@ impl Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         let Some(ends) = self.ends.take() else { return };
-        if self.held == 0 {
-            SPARE.lock().expect("no panic under the lock").push(ends);
-        } else {
-            drop(ends);
-            PIPES.fetch_sub(1, Ordering::Relaxed);
+        let mut spare = SPARE.lock().expect("no panic under the lock");
+        if self.held == 0 && spare.len() < MOST_SPARE {
+            spare.push(ends);
+            return;
         }
+        drop(spare);
+        drop(ends);
+        PIPES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
