@@ -86,7 +86,7 @@ impl ChunkedDecoder {
 
     fn size_line(&mut self, bytes: &[u8]) -> Result<Piece, MessageError> {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
-            return if bytes.len() < self.line_limit { Ok(Piece::Partial) } else { Err(bad_size()) };
+            return if bytes.len() <= self.line_limit { Ok(Piece::Partial) } else { Err(bad_size()) };
         };
         let Some(line) = bytes[..end].strip_suffix(b"\r") else { return Err(bad_size()) };
         if end > self.line_limit {
@@ -207,6 +207,15 @@ mod tests {
         ] {
             let got = decode(body.as_bytes(), body.len()).map_err(|error| error.reason());
             assert_eq!(got, want, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_line_as_long_as_may_be_is_taken_wherever_it_is_cut() {
+        let body = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(61)); // 64 bytes with its CR.
+        for cut in 0..body.len() {
+            let (content, length) = decode(body.as_bytes(), cut).expect("well-formed").expect("complete");
+            assert_eq!((content.as_slice(), length), (&b"a"[..], body.len()), "cut at {cut}");
         }
     }
 

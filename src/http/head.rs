@@ -111,7 +111,9 @@ impl HeadScan {
             self.lines += 1;
         }
         self.scanned = narrow(bytes.len());
-        self.check_start_line(bytes.len() - self.line_start as usize, limits)?;
+        // A CR is part of the line end, whether its LF has come or not.
+        let line = &bytes[self.line_start as usize..];
+        self.check_start_line(line.strip_suffix(b"\r").unwrap_or(line).len(), limits)?;
         if bytes.len() >= limits.bytes { Err(MessageError::HeadTooLarge) } else { Ok(None) }
     }
 
@@ -285,6 +287,16 @@ mod tests {
             let early = scan.find_end(&head[..cut], &LIMITS).expect("no defect");
             let end = if early.is_some() { early } else { scan.find_end(head, &LIMITS).expect("no defect") };
             assert_eq!(end, Some(head.len() - 4), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_start_line_as_long_as_may_be_is_found_wherever_it_is_cut() {
+        let head = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(LIMITS.start_line - "GET / HTTP/1.1".len()));
+        for cut in 0..head.len() {
+            let mut scan = HeadScan::default();
+            assert_eq!(scan.find_end(&head.as_bytes()[..cut], &LIMITS).expect("no defect"), None, "cut at {cut}");
+            assert_eq!(scan.find_end(head.as_bytes(), &LIMITS).expect("no defect"), Some(head.len()), "cut at {cut}");
         }
     }
 

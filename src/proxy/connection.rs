@@ -128,6 +128,7 @@ impl ClientConnection {
     fn skip_empty_line(&mut self) {
         if self.scan.is_at_start() && self.client.input.unread().starts_with(b"\r\n") {
             self.client.input.consume(2);
+            self.scan = HeadScan::default(); // It may have seen the CR already.
         }
     }
 
