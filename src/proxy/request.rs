@@ -133,12 +133,16 @@ fn counts_forwards(head: &RequestHead) -> bool {
 #[must_use]
 pub fn max_forwards(head: &RequestHead) -> Option<u64> {
     let value = counts_forwards(head).then(|| head.headers.first(Field::MaxForwards)).flatten()?;
+    parse_hops(value)
+}
+
+/// `1*DIGIT`: no sign, which Rust would take.
+fn parse_hops(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }
 
 fn append_decremented(line: &FieldLine<'_>, out: &mut Vec<u8>) {
-    let left = std::str::from_utf8(line.value).ok().and_then(|value| value.parse::<u64>().ok());
-    match left {
+    match parse_hops(line.value) {
         Some(left) => append_number_field("Max-Forwards", left.saturating_sub(1), out),
         None => append_field(line.name, line.value, out),
     }
@@ -190,4 +194,27 @@ pub fn append_number_field(name: &str, value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     append_decimal(value, out);
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::HeadLimits;
+
+    /// RFC 9110 §7.6.2: `1*DIGIT` is one less at the next hop; what is no number is passed on as it came.
+    #[test]
+    fn only_a_number_of_hops_is_counted_down() {
+        for (value, want) in [("3", "2"), ("0", "0"), ("+5", "+5"), ("-1", "-1"), ("x", "x"), ("", "")] {
+            let text = format!("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: {value}\r\n\r\n");
+            let mut head = RequestHead::default();
+            let limits = HeadLimits { bytes: 256, start_line: 64, field_lines: 4 };
+            head.parse(text.as_bytes(), &limits).expect("a well-formed head");
+            let (client, framing) = ([192, 0, 2, 1].into(), BodyFraming::None);
+            let how = Forwarding { client, trusted: false, framing, upgrade: false, id: "1" };
+            let mut out = Vec::new();
+            prepare_request(&head, &ConnectionOptions::of(&head.headers), &how, &mut out);
+            let out = String::from_utf8(out).expect("ASCII");
+            assert!(out.contains(&format!("\r\nMax-Forwards: {want}\r\n")), "{value:?}: {out:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use footbridge::http::head::{HeadLimits, HeadScan};
 use footbridge::http::{BodyFraming, RequestHead, framing};
 use footbridge::proxy::hop_by_hop::ConnectionOptions;
 use footbridge::proxy::request::{Forwarding, check_request, prepare_request, wants_websocket};
-use footbridge_fuzz::{FieldLine, Framing, Head, head, origin_form, shown};
+use footbridge_fuzz::{FieldLine, Head, head, origin_form, shown};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 500, start_line: 100, field_lines: 16 };
@@ -81,7 +81,15 @@ fn forward(request: &RequestHead, original: &Head<'_>, trusted: bool) {
         assert_eq!(sent.values("x-forwarded-for"), [b"192.0.2.1"]);
         assert!(sent.values("forwarded").is_empty() && sent.values("x-real-ip").is_empty());
     }
-    let _: Option<Framing> = declared;
+    let hops = original.values("max-forwards").into_iter().map(|value| next_hop(method, value)).collect::<Vec<_>>();
+    assert_eq!(sent.values("max-forwards"), hops, "{}", shown(&out));
+}
+
+/// What Max-Forwards says at the next hop, if the method counts them (RFC 9110 §7.6.2).
+fn next_hop(method: &[u8], value: &[u8]) -> Vec<u8> {
+    let counts = matches!(method, b"OPTIONS" | b"TRACE") && value.iter().all(u8::is_ascii_digit);
+    let left = counts.then(|| String::from_utf8_lossy(value).parse::<u64>().ok()).flatten();
+    left.map_or(value.to_vec(), |left| left.saturating_sub(1).to_string().into_bytes())
 }
 
 /// The lines that pass through as they are: not those that we make anew or take out, whether by name or because the
