@@ -3,7 +3,6 @@
 //! Python: the article's `LoadBalancer(server_list)` with `get_server` and `forward_request`. Departs: a backend that
 //! cannot be reached is passed over for another one.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -21,8 +20,6 @@ pub struct LoadBalancer {
     backends: Vec<Arc<Backend>>,
     random: Mutex<SmallRng>,
     settings: Settings,
-    /// Workers that are connecting, each held for `timeouts.connect` at most.
-    connecting: AtomicUsize,
 }
 
 /// Which backends a request has been to already, and how often.
@@ -61,7 +58,6 @@ impl LoadBalancer {
             backends: backends.into_iter().map(backend).collect(),
             random: Mutex::new(seed.map_or_else(rand::make_rng, SmallRng::seed_from_u64)),
             settings: settings.clone(),
-            connecting: AtomicUsize::new(0),
         }
     }
 
@@ -94,11 +90,8 @@ impl LoadBalancer {
     /// Python: `forward_request(request)`, which also sends it and waits; here the exchange does, so that no thread
     /// waits.
     ///
-    /// Connecting is what holds a worker. Backends that let it hang may hold three quarters of the workers; the others
-    /// go on serving those who need no new connection.
-    ///
     /// # Errors
-    /// [`Error::Connect`] of the last backend that was tried, [`Error::NoBackend`], or [`Error::Busy`].
+    /// [`Error::Connect`] of the last backend that was tried, or [`Error::NoBackend`].
     pub fn forward_request(&self, tried: &mut Tried, fresh: bool, worker: &mut Worker) -> Result<Forwarded, Error> {
         let mut failure = Error::NoBackend;
         while let Some(place) = self.get_server(tried) {
@@ -107,9 +100,6 @@ impl LoadBalancer {
             if !fresh && let Some(forwarded) = backend.idle_connection() {
                 return Ok(forwarded);
             }
-            let Some(_held) = Connecting::begin(&self.connecting, worker.most_workers() * 3 / 4) else {
-                return Err(Error::Busy);
-            };
             match backend.connect(self.settings.timeouts.connect, worker) {
                 Ok(forwarded) => return Ok(forwarded),
                 Err(error) => {
@@ -138,24 +128,6 @@ impl LoadBalancer {
     /// Closes idle connections whose time is over. Returns how many stay.
     pub fn sweep(&self, now: Instant) -> usize {
         self.backends.iter().map(|backend| backend.sweep(now)).sum()
-    }
-}
-
-/// A worker that is connecting, until dropped.
-struct Connecting<'a>(&'a AtomicUsize);
-
-impl Connecting<'_> {
-    /// `None` if as many as may be are connecting already; one always may.
-    fn begin(connecting: &AtomicUsize, most: usize) -> Option<Connecting<'_>> {
-        let before = connecting.fetch_add(1, Ordering::Relaxed);
-        let counted = Connecting(connecting);
-        (before < most.max(1)).then_some(counted)
-    }
-}
-
-impl Drop for Connecting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Shared {
     registry: Registry,
     waker: mio::Waker,
     threads: ThreadPool,
-    pub(super) most_workers: usize,
+    most_workers: usize,
     most_running: usize,
     /// Set once, when the server stops; beside the crew so that looking takes no lock.
     pub(super) draining: AtomicBool,

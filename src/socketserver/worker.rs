@@ -71,12 +71,6 @@ impl Worker {
         shared.next_turn(crew)
     }
 
-    /// How many workers there may be.
-    #[must_use]
-    pub fn most_workers(&self) -> usize {
-        self.shared.most_workers
-    }
-
     /// Whether the server stops: what ends now should not begin again.
     #[must_use]
     pub fn is_draining(&self) -> bool {

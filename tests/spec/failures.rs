@@ -165,21 +165,6 @@ fn a_full_house_answers_503_with_retry_after_or_serves() {
     crate::support::eventually(|| "200 again".to_owned(), || proxy.send(get("/")).reply().status() == 200);
 }
 
-/// Backends that let connecting hang hold three quarters of the workers at most: the others say so at once, and serve
-/// whoever needs no new connection.
-#[test]
-fn a_backend_that_lets_connecting_hang_does_not_take_all_workers() {
-    let hanging = FullQueue::new();
-    let to = hanging.address().to_string();
-    let proxy = Proxy::with(&["--to", &to, "--workers", "4", "--set", "timeouts.connect=3s"]);
-    let mut clients: Vec<_> = (0..8).map(|_| proxy.send(get("/"))).collect();
-    let mut other = proxy.send("OPTIONS * HTTP/1.1\r\nHost: a.test\r\nMax-Forwards: 0\r\n\r\n");
-    assert_eq!(other.reply().status(), 200);
-    let statuses: Vec<_> = clients.iter_mut().map(|client| client.reply().status()).collect();
-    let count = |status| statuses.iter().filter(|one| **one == status).count();
-    assert_eq!((count(504), count(503)), (3, 5), "{statuses:?}");
-}
-
 /// A program that asks for JSON gets its error in JSON; a person gets text.
 #[test]
 fn an_error_is_text_or_json_as_the_client_asks() {
