@@ -37,6 +37,15 @@ pub fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> 
     const LONGEST: Duration = Duration::from_secs(24 * 3600);
     let stream = TcpStream::connect_timeout(&address, timeout.min(LONGEST))?;
     stream.set_nodelay(true)?;
+    refuse_oneself(stream)
+}
+
+/// To a port of this machine on which nobody listens, the kernel may connect us from that very port: to ourselves. We
+/// would read our own request as the answer to it, and hold the port that the server wants when it comes back.
+fn refuse_oneself(stream: TcpStream) -> io::Result<TcpStream> {
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
     Ok(stream)
 }
 
@@ -172,4 +181,36 @@ impl Read for HttpResponse {
 #[must_use]
 pub fn will_close(head: &ResponseHead) -> bool {
     head.version == HttpVersion::Http10 || head.headers.lists(Field::Connection, "close")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+    use std::os::fd::OwnedFd;
+
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+
+    use super::*;
+
+    /// A socket that is connected to itself, as the kernel makes one when it picks the port that is connected to.
+    fn self_connected() -> TcpStream {
+        let socket: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let own: SocketAddr = getsockname(&socket).expect("an address").try_into().expect("IPv4");
+        rustix::net::connect(&socket, &own).expect("simultaneous open");
+        TcpStream::from(socket)
+    }
+
+    #[test]
+    fn a_connection_to_oneself_is_none() {
+        let error = refuse_oneself(self_connected()).expect_err("nobody listens there");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_connection_to_a_listener_is_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        assert!(connect(address, Duration::from_secs(10)).is_ok());
+    }
 }
