@@ -35,8 +35,8 @@ impl Delivery {
     }
 }
 
-/// Appends the answer to a request that could not be served.
-pub fn send_error(error: &Error, id: &str, how: Delivery, out: &mut Vec<u8>) {
+/// Appends the answer to a request that could not be served. Returns the length of its content.
+pub fn send_error(error: &Error, id: &str, how: Delivery, out: &mut Vec<u8>) -> u64 {
     let (status, reason) = (error.status(), error.reason());
     let content = if how.json {
         format!("{{\"status\":{status},\"title\":\"{}\",\"reason\":\"{reason}\",\"id\":\"{id}\"}}\n", status.phrase())
@@ -54,9 +54,11 @@ pub fn send_error(error: &Error, id: &str, how: Delivery, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Retry-After: 1\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    if !how.to_head {
-        out.extend_from_slice(content.as_bytes());
+    if how.to_head {
+        return 0;
     }
+    out.extend_from_slice(content.as_bytes());
+    content.len() as u64
 }
 
 /// Appends the answer to an OPTIONS that came to its last hop (RFC 9110 §7.6.2).

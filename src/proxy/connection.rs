@@ -242,9 +242,8 @@ impl ClientConnection {
         let in_step = !matches!(error, Error::Client(_) | Error::Refused(_)) && exchange.is_request_read();
         let keep = in_step && exchange.may_keep() && !cx.worker.is_draining();
         let how = Delivery::to(&exchange.request, keep);
-        let begun = self.client.output.bytes().len();
-        answer::send_error(error, &exchange.facts.id.text(), how, self.client.output.bytes());
-        exchange.facts.bytes = (self.client.output.bytes().len() - begun) as u64;
+        let id = exchange.facts.id.text();
+        exchange.facts.bytes = answer::send_error(error, &id, how, self.client.output.bytes());
         self.send_answer(exchange, keep, cx)
     }
 

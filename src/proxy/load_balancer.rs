@@ -29,6 +29,8 @@ pub struct Tried {
     places: Vec<usize>,
     /// Attempts, those on the same backend included.
     pub attempts: u32,
+    /// The backend of the last attempt.
+    pub last: Option<Arc<Backend>>,
 }
 
 impl Tried {
@@ -36,6 +38,7 @@ impl Tried {
     pub fn clear(&mut self) {
         self.places.clear();
         self.attempts = 0;
+        self.last = None;
     }
 
     fn add(&mut self, place: usize) {
@@ -97,6 +100,7 @@ impl LoadBalancer {
         while let Some(place) = self.get_server(tried) {
             let backend = &self.backends[place];
             tried.attempts += 1;
+            tried.last = Some(Arc::clone(backend));
             if !fresh && let Some(forwarded) = backend.idle_connection() {
                 return Ok(forwarded);
             }

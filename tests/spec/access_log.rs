@@ -6,6 +6,7 @@ use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::json;
 use crate::support::message::latin1;
 use crate::support::proxy::{Proxy, Reader};
+use crate::support::refusal::RefusingPort;
 use crate::support::{each_row, get, post};
 
 /// One line of the text format, cut into its parts.
@@ -140,6 +141,18 @@ fn what_went_wrong_is_logged_with_a_reason() {
         assert_eq!(line.status(), *want);
         assert!(line.value("reason").len() > 1, "{line:?}");
     });
+}
+
+/// Even if it could not be connected to, the backend is named; and the bytes are the content's, without the head's.
+#[test]
+fn a_backend_that_cannot_be_reached_is_named() {
+    let port = RefusingPort::new();
+    let mut proxy = Proxy::with(&["--to", &port.address().to_string()]);
+    let reply = proxy.send(get("/")).reply();
+    let stdout = proxy.end().stdout;
+    let line = Line::parse(stdout.trim_end_matches('\n'));
+    assert_eq!((line.status(), line.value("backend")), ("502", &*port.address().to_string()));
+    assert_eq!(line.parts[6], reply.content.bytes.len().to_string());
 }
 
 /// A response that was cut off is not logged as if all had been well.

@@ -206,6 +206,7 @@ impl Exchange {
         let fresh = self.retries > 0;
         let result = cx.handler.balancer().forward_request(&mut self.tried, fresh, cx.worker);
         self.facts.tries = self.tried.attempts;
+        self.facts.backend.clone_from(&self.tried.last);
         let mut forwarded = result?;
         // A request that cannot be sent twice must not meet a connection that the backend has just closed.
         if forwarded.reused && !retry::is_idempotent(self.request.method()) && !forwarded.connection.socket.is_quiet() {
