@@ -9,7 +9,7 @@
 //! more until the next edge, and [`Socket::try_read`] says so without asking the kernel again.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -96,14 +96,6 @@ impl Socket {
     #[must_use]
     pub fn token(&self) -> Token {
         self.place.as_ref().expect("only registered sockets wait in the room").token
-    }
-
-    /// The address of the other end.
-    ///
-    /// # Errors
-    /// As [`TcpStream::peer_addr`]: the connection may be gone already.
-    pub fn peer_address(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
     }
 
     /// Takes in what the poller told about this socket.

@@ -203,16 +203,16 @@ impl Exchange {
 
     /// Gets a connection to a backend, and makes the head that it will be sent.
     fn forward(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<(), Error> {
-        let fresh = self.retries > 0;
-        let result = cx.handler.balancer().forward_request(&mut self.tried, fresh, cx.worker);
-        self.facts.tries = self.tried.attempts;
-        self.facts.backend.clone_from(&self.tried.last);
-        let mut forwarded = result?;
+        let balancer = cx.handler.balancer();
+        let mut result = balancer.forward_request(&mut self.tried, self.retries > 0, cx.worker);
         // A request that cannot be sent twice must not meet a connection that the backend has just closed.
-        if forwarded.reused && !retry::is_idempotent(self.request.method()) && !forwarded.connection.socket.is_quiet() {
-            forwarded = cx.handler.balancer().forward_request(&mut self.tried, true, cx.worker)?;
+        let once = !retry::is_idempotent(self.request.method());
+        if matches!(&result, Ok(forwarded) if forwarded.reused && once && !forwarded.connection.socket.is_quiet()) {
+            result = balancer.forward_request(&mut self.tried, true, cx.worker);
         }
-        self.facts.backend = Some(std::sync::Arc::clone(forwarded.backend()));
+        self.facts.tries = self.tried.attempts;
+        self.facts.backend = self.tried.last.take();
+        let forwarded = result?;
         self.facts.connect = forwarded.connect_time;
         self.forwarded = Some(forwarded);
 

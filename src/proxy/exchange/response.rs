@@ -1,6 +1,6 @@
 //! The response's half of an exchange: from the backend's first byte to the client's last.
 
-use super::Exchange;
+use super::{Exchange, Step};
 use crate::http::body::BodyDecoder;
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::http::relay::{Flow, Inlet, Outlet, Relay, RelayError};
@@ -11,8 +11,6 @@ use crate::proxy::peer::{Context, Peer};
 use crate::proxy::response::{self, Answering};
 use crate::proxy::tunnel::Tunnel;
 use crate::settings::deadline;
-
-use super::Step;
 
 impl Exchange {
     /// Reads the response's head, and interim responses before it, as far as they have come.
