@@ -53,8 +53,8 @@ pub fn write_line(line: &AccessLine<'_>, format: LogFormat) {
 ///
 /// All bytes are escaped, so that no peer can forge a line, a field of one, or a command to a terminal.
 pub struct AccessLine<'a> {
-    /// The client, after what a trusted proxy said of it.
-    pub client: IpAddr,
+    /// The client, after what a trusted proxy said of it; `None`, written `unix`, if it came over a Unix socket.
+    pub client: Option<IpAddr>,
     /// When the request began; written in UTC, to the second.
     pub time: SystemTime,
     /// Empty if no request line could be parsed: then `-` stands for the whole request line.
@@ -90,7 +90,7 @@ pub struct AccessLine<'a> {
 impl fmt::Display for AccessLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = Date::of(self.time);
-        write!(f, "{} - - [{}] \"", self.client, date.clf())?;
+        write!(f, "{} - - [{}] \"", Client(self.client), date.clf())?;
         if self.method.is_empty() {
             f.write_char('-')?;
         } else {
@@ -114,7 +114,7 @@ impl fmt::Display for Json<'_> {
         let line = self.0;
         let parsed = !line.method.is_empty();
         let date = Date::of(line.time);
-        write!(f, "{{\"client\":\"{}\",\"time\":\"{}\"", line.client, date.rfc3339())?;
+        write!(f, "{{\"client\":\"{}\",\"time\":\"{}\"", Client(line.client), date.rfc3339())?;
         string(f, "method", Some(line.method).filter(|_| parsed))?;
         string(f, "target", Some(line.target).filter(|_| parsed))?;
         string(f, "version", Some(line.version.as_bytes()).filter(|_| parsed))?;
@@ -129,6 +129,18 @@ impl fmt::Display for Json<'_> {
         string(f, "reason", Some(line.reason.as_bytes()).filter(|&reason| reason != b"-"))?;
         string(f, "id", Some(line.id.as_bytes()))?;
         f.write_char('}')
+    }
+}
+
+/// A client's address, or `unix`.
+struct Client(Option<IpAddr>);
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unix"),
+        }
     }
 }
 
@@ -221,7 +233,7 @@ mod tests {
 
     fn line() -> AccessLine<'static> {
         AccessLine {
-            client: [203, 0, 113, 7].into(),
+            client: Some([203, 0, 113, 7].into()),
             time: UNIX_EPOCH + Duration::from_secs(NOON),
             method: b"GET",
             target: b"/api/x",

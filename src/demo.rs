@@ -17,9 +17,10 @@ use crate::http::server::{BaseHttpRequestHandler, DoMethod, HttpServer};
 use crate::http::{Field, HttpStatus, RequestHead};
 use crate::logging::{self, AccessLog, Sinks};
 use crate::proxy::{LoadBalancer, ReverseProxyHandler};
-use crate::serve;
+use crate::serve::{self, Notifier, Serving};
 use crate::settings::Settings;
-use crate::socketserver::{TcpServer, Workers};
+use crate::settings::listen::{ListenAddress, ListenSettings};
+use crate::socketserver::Workers;
 
 /// The page for the browser: self-contained.
 const PAGE: &str = include_str!("demo/page.html");
@@ -46,7 +47,7 @@ const EVENTS: u32 = 300;
 /// A sentence for the user, if it cannot listen or start threads.
 pub fn run(listen: SocketAddr) -> Result<(), String> {
     let sinks = Sinks::open(&AccessLog::Stdout);
-    let _logs = sinks
+    let logs = sinks
         .and_then(|sinks| logging::start(LevelFilter::Warn, sinks, LogFormat::Text))
         .map_err(|error| format!("cannot log: {error}"))?;
     let most_connections = serve::raise_descriptor_limit();
@@ -57,13 +58,14 @@ pub fn run(listen: SocketAddr) -> Result<(), String> {
     let addresses = backends.iter().map(|(_, address)| address.to_string());
     let balancer = Arc::new(LoadBalancer::new(addresses, None, &settings));
     let proxy = ReverseProxyHandler::new(balancer, settings).with_access_log(Some(LogFormat::Text));
-    let server = TcpServer::with_listener(serve::listen(listen)?, Arc::new(proxy), &workers)
-        .map_err(|error| format!("cannot start: {error}"))?
-        .with_most_connections(most_connections);
-
-    // Nobody reads it? Then the demo goes on without.
-    let _ = io::stdout().write_all(introduction(server.address(), &backends).as_bytes());
-    serve::serve_until_signal(vec![server], &workers, PATIENCE)
+    let mut serving = Serving::new(Arc::new(proxy), &workers, most_connections, PATIENCE)?;
+    let listen = ListenSettings::from(listen);
+    let listener = serve::listen(&listen)?;
+    if let ListenAddress::Inet(address) = serving.start(listen.address, listener)? {
+        // Nobody reads it? Then the demo goes on without.
+        let _ = io::stdout().write_all(introduction(address, &backends).as_bytes());
+    }
+    serve::serve_until_signal(serving, &Notifier::from_environment(), logs.reopener(), None)
 }
 
 /// What to try. Access lines follow it on stdout.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,8 +11,12 @@ use footbridge::cli::{self, Config, Outcome};
 use footbridge::demo;
 use footbridge::logging::{self, AccessLog, Sinks};
 use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
-use footbridge::socketserver::{TcpServer, Workers};
-use footbridge::{rights, serve};
+use footbridge::rights;
+use footbridge::rights::Needs;
+use footbridge::serve::{self, Notifier, Serving, Sockets};
+use footbridge::settings::group::{GroupSettings, ServerSettings};
+use footbridge::settings::listen::{ListenAddress, ListenSettings};
+use footbridge::socketserver::Workers;
 
 /// The command line, or a value in it, is wrong.
 const WRONG_USAGE: u8 = 2;
@@ -50,13 +55,25 @@ fn exit_code(result: Result<(), String>) -> ExitCode {
 
 /// A proxy in front of the given backends, until a signal.
 fn run(config: &Config) -> Result<(), String> {
-    // What needs rights comes first: then they are given up, on this one thread, for all that it starts.
+    // First of all: what is opened from now on must not stand where one of these should be.
+    let mut sockets = Sockets::inherit()?;
+    let manager = Notifier::from_environment();
+    // What needs rights comes next: then they are given up, on this one thread, for all that it starts.
     let cannot_log = |error: io::Error| format!("cannot log: {error}");
     let sinks = Sinks::open(&config.access_log).map_err(cannot_log)?;
-    let listeners = config.listen.iter().map(|address| serve::listen(*address)).collect::<Result<Vec<_>, String>>()?;
-    let notes = rights::give_up(config.user.as_ref(), config.sandbox, config.access_log.path())?;
-    let _logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
-    for warning in &config.warnings {
+    let listen = config.listen.iter().map(|listen| Ok((sockets.open(listen)?, listen.address.clone())));
+    let listeners = listen.collect::<Result<Vec<_>, String>>()?;
+    // Folders, because another file takes a file's name when it is replaced.
+    let lists: Vec<_> = config.files.iter().filter_map(|list| list.parent()).map(Path::to_owned).collect();
+    let socket_directory = |listen: &ListenSettings| match &listen.address {
+        ListenAddress::Unix(path) => path.parent().map(Path::to_owned),
+        ListenAddress::Inet(_) => None,
+    };
+    let sockets_in: Vec<_> = config.listen.iter().filter_map(socket_directory).collect();
+    let needs = Needs { access_log: config.access_log.path(), sockets: &sockets_in, read: &lists, ..Needs::default() };
+    let notes = rights::give_up(config.user.as_ref(), config.sandbox, &needs)?;
+    let logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
+    for warning in config.warnings.iter().cloned().chain(sockets.warnings()) {
         log::warn!("{warning}");
     }
     for (level, note) in notes {
@@ -65,17 +82,19 @@ fn run(config: &Config) -> Result<(), String> {
     let allowed = serve::raise_descriptor_limit();
     let most_connections = config.settings.limits.connections.unwrap_or(allowed);
     let workers = Workers::new("worker", config.workers).map_err(|error| format!("cannot start: {error}"))?;
-    let balancer = Arc::new(LoadBalancer::new(config.to.iter().cloned(), config.seed, &config.settings));
+    let servers = config.to.iter().map(ServerSettings::new).collect();
+    let mut group = GroupSettings::new("default", servers, &config.settings);
+    (group.balance, group.files, group.probe) = (config.balance.clone(), config.files.clone(), config.probe.clone());
+    let balancer = Arc::new(LoadBalancer::with_group(group, config.seed));
     let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
     let handler = ReverseProxyHandler::new(balancer, config.settings.clone())
         .trusting(config.trust.clone())
         .with_access_log(access_log);
     let handler = Arc::new(handler);
-    let servers = listeners.into_iter().map(|listener| {
-        let server = TcpServer::with_listener(listener, Arc::clone(&handler), &workers);
-        let server = server.map_err(|error| format!("cannot start: {error}"))?;
-        Ok(server.with_most_connections(most_connections))
-    });
-    let servers = servers.collect::<Result<Vec<_>, String>>()?;
-    serve::serve_until_signal(servers, &workers, config.settings.timeouts.shutdown)
+    let mut serving = Serving::new(handler, &workers, most_connections, config.settings.timeouts.shutdown)?;
+    for (listener, address) in listeners {
+        serving.start(address, listener)?;
+    }
+    let mut reload = |_: &mut Serving<_>| log::warn!("signal HUP: there is no configuration file to read anew");
+    serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload))
 }

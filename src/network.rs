@@ -1,5 +1,6 @@
-//! A range of IP addresses, written as CIDR (RFC 4632, RFC 4291 §2.3): `10.0.0.0/8`, `fd00::/8`, or one bare address.
-//! Input: what `--trust` was given. Output: [`Network::contains`]. Knows nothing of who is trusted with what.
+//! A range of IP addresses, written as CIDR (RFC 4632, RFC 4291 §2.3): `10.0.0.0/8`, `fd00::/8`, or one bare address;
+//! or `unix`, all who come over Unix sockets. Input: what `--trust` was given. Output: [`Network::contains`]. Knows
+//! nothing of who is trusted with what.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,15 +13,23 @@ use std::str::FromStr;
 /// for, both in the network and in the address looked up: a socket that listens on `[::]` sees IPv4 clients that way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
-    address: IpAddr,
+    /// `None`: those without an address.
+    address: Option<IpAddr>,
     prefix: u8,
 }
 
 impl Network {
-    /// Says whether `address` is one of this network.
+    /// All peers of Unix sockets, which have no address. No range of addresses contains them, not even `::/0`.
+    pub const UNIX: Network = Network { address: None, prefix: 0 };
+
+    /// Says whether `address` is one of this network; `None` is the peer of a Unix socket.
     #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
+    pub fn contains(&self, address: impl Into<Option<IpAddr>>) -> bool {
+        let (network, address) = match (self.address, address.into()) {
+            (Some(network), Some(address)) => (network, address),
+            (network, address) => return network.is_none() && address.is_none(),
+        };
+        match (network, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => mask_v4(address, self.prefix) == network,
             (IpAddr::V6(network), IpAddr::V6(address)) => mask_v6(address, self.prefix) == network,
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
@@ -32,29 +41,31 @@ impl Network {
     #[must_use]
     pub fn is_vast(&self) -> bool {
         match self.address {
-            IpAddr::V4(_) => self.prefix < 8,
-            IpAddr::V6(_) => self.prefix < 16 && !self.is_unique_local(),
+            Some(IpAddr::V4(_)) => self.prefix < 8,
+            Some(IpAddr::V6(_)) => self.prefix < 16 && !self.is_unique_local(),
+            None => false,
         }
     }
 
     /// `fc00::/7` and below: private addresses (RFC 4193), whatever the length of the prefix.
     fn is_unique_local(&self) -> bool {
-        matches!(self.address, IpAddr::V6(address) if address.is_unique_local()) && self.prefix >= 7
+        matches!(self.address, Some(IpAddr::V6(address)) if address.is_unique_local()) && self.prefix >= 7
     }
 
     /// Normalises: a mapped IPv4 network becomes an IPv4 network.
     fn new(address: IpAddr, prefix: u8) -> Self {
         match (address.to_canonical(), prefix.checked_sub(96)) {
-            (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => Self { address: v4, prefix },
-            _ => Self { address, prefix },
+            (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => Self { address: Some(v4), prefix },
+            _ => Self { address: Some(address), prefix },
         }
     }
 
     /// The same network with all bits after the prefix cleared.
     fn masked(self) -> Self {
         let address = match self.address {
-            IpAddr::V4(address) => IpAddr::V4(mask_v4(address, self.prefix)),
-            IpAddr::V6(address) => IpAddr::V6(mask_v6(address, self.prefix)),
+            Some(IpAddr::V4(address)) => Some(IpAddr::V4(mask_v4(address, self.prefix))),
+            Some(IpAddr::V6(address)) => Some(IpAddr::V6(mask_v6(address, self.prefix))),
+            None => None,
         };
         Self { address, ..self }
     }
@@ -63,12 +74,15 @@ impl Network {
 impl FromStr for Network {
     type Err = NetworkError;
 
-    /// Reads `address/prefix` or a bare address, which is a network of one.
+    /// Reads `address/prefix`, a bare address, which is a network of one, or `unix`.
     ///
     /// # Errors
     ///
     /// [`NetworkError::Syntax`] if it is neither; [`NetworkError::HostBits`] if the address has bits after the prefix.
     fn from_str(text: &str) -> Result<Self, NetworkError> {
+        if text == "unix" {
+            return Ok(Self::UNIX);
+        }
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -87,7 +101,10 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        match self.address {
+            Some(address) => write!(f, "{address}/{}", self.prefix),
+            None => f.write_str("unix"),
+        }
     }
 }
 
@@ -160,8 +177,18 @@ mod tests {
             ("::ffff:10.0.0.1", "10.0.0.1", true),
             ("::1", "::1", true),
         ] {
-            assert_eq!(network(text).contains(address.parse().unwrap()), want, "{text} {address}");
+            assert_eq!(network(text).contains(address.parse::<IpAddr>().unwrap()), want, "{text} {address}");
         }
+    }
+
+    #[test]
+    fn the_peers_of_unix_sockets_are_in_no_range_of_addresses_but_in_a_network_of_their_own() {
+        for text in ["0.0.0.0/0", "::/0", "127.0.0.1"] {
+            assert!(!network(text).contains(None), "{text}");
+            assert!(!network("unix").contains(network(text).address), "{text}");
+        }
+        assert!(network("unix").contains(None) && !network("unix").is_vast());
+        assert_eq!(network("unix").to_string(), "unix");
     }
 
     #[test]

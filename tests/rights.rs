@@ -7,12 +7,14 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::slice::from_ref;
 use std::thread;
 
-use footbridge::rights;
+use footbridge::rights::{self, Needs};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_footbridge");
@@ -252,7 +254,8 @@ fn what_the_sandbox_allows_and_what_not() {
     let processors = thread::available_parallelism().unwrap();
     let backend = backend();
     let confined = thread::spawn(move || {
-        let notes = rights::give_up(None, true, Some(&log)).unwrap();
+        let needs = Needs { access_log: Some(&log), ..Needs::default() };
+        let notes = rights::give_up(None, true, &needs).unwrap();
         let (_, note) = notes.last().unwrap();
         if note.starts_with("not confined") {
             return skip(note);
@@ -283,4 +286,49 @@ fn what_the_sandbox_allows_and_what_not() {
     });
     confined.join().unwrap();
     fs::remove_dir_all(logs).unwrap();
+}
+
+/// What a changed configuration brings is possible if it was asked for, and nothing else.
+#[test]
+fn the_sandbox_leaves_what_reloading_needs() {
+    let (configuration, sockets) = (directory("configuration"), directory("sockets"));
+    let (file, socket) = (configuration.join("footbridge.toml"), sockets.join("socket"));
+    fs::write(&file, "before").unwrap();
+    let confined = thread::spawn({
+        let (configuration, sockets) = (configuration.clone(), sockets.clone());
+        move || {
+            let needs =
+                Needs { read: from_ref(&configuration), sockets: from_ref(&sockets), binds: true, access_log: None };
+            let notes = rights::give_up(None, true, &needs).unwrap();
+            let (_, note) = notes.last().unwrap();
+            if note.starts_with("not confined") {
+                return skip(note);
+            }
+            let told = format!(
+                "makes sockets in {}, reads what looking up names needs and {}, starts",
+                sockets.display(),
+                configuration.display()
+            );
+            assert!(note.contains(&told) && !note.contains("TCP"), "{note}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+            for _ in 0..2 {
+                drop(UnixListener::bind(&socket).unwrap());
+                fs::remove_file(&socket).unwrap();
+            }
+            drop(TcpListener::bind("127.0.0.1:0").unwrap());
+            for denied in [
+                fs::write(&file, "after").map(drop),
+                fs::remove_file(&file),
+                fs::write(sockets.join("file"), ""),
+                UnixListener::bind(configuration.join("socket")).map(drop),
+                fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).map(drop),
+            ] {
+                assert_eq!(denied.unwrap_err().kind(), ErrorKind::PermissionDenied);
+            }
+        }
+    });
+    confined.join().unwrap();
+    for directory in [configuration, sockets] {
+        fs::remove_dir_all(directory).unwrap();
+    }
 }

@@ -11,15 +11,18 @@ pub(crate) const NAME: &str = "footbridge";
 #[derive(FromArgs, Default)]
 #[argh(help_triggers("-h", "--help", "help"), example = "{command_name} --to 127.0.0.1:3000 --to 127.0.0.1:3001")]
 pub(crate) struct Args {
-    /// where to listen: [ip:]port or [v6]:port; repeatable (default 127.0.0.1:8080)
+    /// where to listen: [ip:]port, [v6]:port, or unix: and a path; repeatable (default 127.0.0.1:8080)
     #[argh(option, arg_name = "addr")]
     pub(crate) listen: Vec<String>,
-    /// backend host:port or http://host:port; repeatable
+    /// backend: host:port, `http://host:port`, `unix:/path`, or `file:/path` with one a line; repeatable
     #[argh(option, arg_name = "addr")]
     pub(crate) to: Vec<String>,
-    /// how a backend is chosen: random (default)
+    /// random (default) | round-robin | least-connections | two-choices | hash
     #[argh(option, arg_name = "name")]
     pub(crate) balance: Option<String>,
+    /// check each backend by asking it for this path (or write tcp: by connecting to it)
+    #[argh(option, arg_name = "path")]
+    pub(crate) health: Option<String>,
     /// largest number of worker threads (default 128)
     #[argh(option, arg_name = "n")]
     pub(crate) workers: Option<String>,
@@ -73,10 +76,11 @@ pub(crate) struct Demo {
 }
 
 /// The flags of [`Args`] and [`Demo`], for suggestions.
-pub(crate) const FLAGS: [&str; 15] = [
+pub(crate) const FLAGS: [&str; 16] = [
     "--listen",
     "--to",
     "--balance",
+    "--health",
     "--workers",
     "--set",
     "--access-log",

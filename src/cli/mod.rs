@@ -3,19 +3,21 @@
 
 use crate::access::LogFormat;
 mod account;
-mod address;
 mod flags;
 
 use self::account::Accounts;
-use self::address::{backend_address, listen_address};
 use self::flags::{Args, Command, Demo, NAME, Stop};
 use crate::logging::AccessLog;
 use crate::network::Network;
 use crate::rights::Identity;
 use crate::settings::Settings;
+use crate::settings::address::{backend_address, listen_address, listen_anywhere};
+use crate::settings::group::{Balance, Probe};
+use crate::settings::listen::{ListenAddress, ListenSettings};
 use log::LevelFilter;
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where to listen if nothing is said: not reachable from outside.
@@ -49,9 +51,15 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// At least one address to listen on.
-    pub listen: Vec<SocketAddr>,
-    /// At least one backend as `host:port`; the name is not looked up yet.
+    pub listen: Vec<ListenSettings>,
+    /// Backends as `host:port` or `unix:/path`; names are not looked up yet.
     pub to: Vec<String>,
+    /// Files that list backends.
+    pub files: Vec<PathBuf>,
+    /// How backends are checked actively. Default not at all.
+    pub probe: Option<Probe>,
+    /// How one is chosen. Default random.
+    pub balance: Balance,
     /// The largest number of worker threads, 1 to 4,096. Default 128.
     pub workers: usize,
     /// Timeouts and limits.
@@ -101,7 +109,8 @@ fn decide(mut args: Args) -> Result<Outcome, String> {
 /// A flag before `demo` would be silently ignored; refuse it.
 fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, String> {
     let lists = [&args.listen, &args.to, &args.set, &args.trust];
-    let singles = [&args.balance, &args.workers, &args.access_log, &args.log_format, &args.log_level, &args.seed];
+    let singles =
+        [&args.balance, &args.health, &args.workers, &args.access_log, &args.log_format, &args.log_level, &args.seed];
     let rights = args.user.is_some() || args.group.is_some() || args.no_sandbox;
     if rights || lists.iter().any(|list| !list.is_empty()) || singles.iter().any(|single| single.is_some()) {
         return Err(format!("write the flags of demo after it: {NAME} demo --listen 8080"));
@@ -112,9 +121,10 @@ fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, String> {
 
 /// Checks all values.
 fn config(args: &Args) -> Result<Config, String> {
-    check_balance(args.balance.as_deref())?;
-    let to = values("--to", &args.to, backend_address)?;
-    if to.is_empty() {
+    let (files, to): (Vec<_>, Vec<_>) = args.to.iter().cloned().partition(|text| text.starts_with("file:"));
+    let files = values("--to", &files, backend_file)?;
+    let to = values("--to", &to, backend_address)?;
+    if to.is_empty() && files.is_empty() {
         return Err(format!("give at least one backend: --to host:port (or try: {NAME} demo)"));
     }
     let mut settings = Settings::default();
@@ -126,6 +136,9 @@ fn config(args: &Args) -> Result<Config, String> {
     Ok(Config {
         listen: listen(&args.listen)?,
         to,
+        files,
+        probe: args.health.as_deref().map(probe).transpose()?,
+        balance: balance(args.balance.as_deref())?,
         workers: number("--workers", args.workers.as_deref(), 1..=MAX_WORKERS)?.unwrap_or(WORKERS),
         settings,
         access_log: access_log(args.access_log.as_deref())?,
@@ -148,19 +161,39 @@ fn values<T, E: Display>(flag: &str, texts: &[String], parse: fn(&str) -> Result
     texts.iter().map(|text| value(flag, text, parse(text))).collect()
 }
 
-fn listen(texts: &[String]) -> Result<Vec<SocketAddr>, String> {
-    let addresses = values("--listen", texts, listen_address)?;
+fn listen(texts: &[String]) -> Result<Vec<ListenSettings>, String> {
+    let listen = values("--listen", texts, listen_anywhere)?;
     // Port 0 is a different free port each time.
-    let twice = |(i, address): &(usize, &SocketAddr)| address.port() != 0 && addresses[..*i].contains(address);
-    if let Some((_, address)) = addresses.iter().enumerate().find(twice) {
-        return Err(format!("--listen: {address} is given more than once"));
+    let free = |address: &ListenAddress| matches!(address, ListenAddress::Inet(address) if address.port() == 0);
+    let twice = |(i, one): &(usize, &ListenSettings)| !free(&one.address) && listen[..*i].contains(one);
+    if let Some((_, one)) = listen.iter().enumerate().find(twice) {
+        return Err(format!("--listen: {} is given more than once", one.address));
     }
-    Ok(if addresses.is_empty() { vec![LISTEN.into()] } else { addresses })
+    Ok(if listen.is_empty() { vec![SocketAddr::from(LISTEN).into()] } else { listen })
 }
 
-/// There is one way to choose so far; the flag exists so that scripts may name it.
-fn check_balance(name: Option<&str>) -> Result<(), String> {
-    choice("--balance", name, &[("random", ())])
+/// `file:/path`: relative ones would depend on where footbridge was started.
+fn backend_file(text: &str) -> Result<PathBuf, &'static str> {
+    let path = text.strip_prefix("file:").unwrap_or(text);
+    if path.starts_with('/') {
+        Ok(path.into())
+    } else {
+        Err("write the absolute path of a list: file:/etc/app.backends")
+    }
+}
+
+fn probe(text: &str) -> Result<Probe, String> {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    match text {
+        "tcp" => Ok(Probe::Tcp),
+        path if path.starts_with('/') && visible => Ok(Probe::get(path)),
+        _ => Err(format!("--health {text:?}: write a path, like /healthz, or tcp")),
+    }
+}
+
+fn balance(name: Option<&str>) -> Result<Balance, String> {
+    let Some(name) = name else { return Ok(Balance::default()) };
+    Balance::named(name).ok_or_else(|| format!("--balance {name:?}: write {}", Balance::NAMES.join(" or ")))
 }
 
 /// The first is the default.
@@ -240,7 +273,7 @@ mod tests {
     #[test]
     fn one_backend_is_enough_and_the_rest_has_defaults() {
         let config = run("--to app:3000");
-        assert_eq!(config.listen, [SocketAddr::from(([127, 0, 0, 1], 8080))]);
+        assert_eq!(config.listen, [SocketAddr::from(([127, 0, 0, 1], 8080)).into()]);
         assert_eq!(config.to, ["app:3000"]);
         assert_eq!(config.workers, 128);
         assert_eq!(config.settings, Settings::default());
@@ -261,7 +294,10 @@ mod tests {
         let spaces = line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         for argv in [spaces, equals] {
             let Outcome::Run(config) = parse(&argv) else { panic!("{argv:?}") };
-            assert_eq!(config.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:80", "[::1]:81"]);
+            assert_eq!(
+                config.listen.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>(),
+                ["127.0.0.1:80", "[::1]:81"]
+            );
             assert_eq!(config.to, ["a:1", "b:2"]);
             assert_eq!(config.workers, 4);
             assert_eq!(config.settings.timeouts.response, Duration::from_secs(3));
@@ -329,7 +365,10 @@ mod tests {
             ("--to a:1 --workers 0", "--workers \"0\": write a number from 1 to 4096"),
             ("--to a:1 --workers +1", "--workers \"+1\": write a number from 1 to 4096"),
             ("--to a:1 --seed x", "--seed \"x\": write a number from 0 to 18446744073709551615"),
-            ("--to a:1 --balance hash", "--balance \"hash\": write random"),
+            (
+                "--to a:1 --balance hashed",
+                "--balance \"hashed\": write random or round-robin or least-connections or two-choices or hash",
+            ),
             ("--to a:1 --log-format xml", "--log-format \"xml\": write text or json"),
             ("--to a:1 --log-level trace", "--log-level \"trace\": write info or error or warn or debug"),
             ("--to a:1 --access-log=", "--access-log \"\": write stdout, stderr, off or a path"),

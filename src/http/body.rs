@@ -14,6 +14,7 @@ use std::io::{self, Read, Write};
 use super::chunked::{ChunkedDecoder, Piece};
 use super::error::MessageError;
 use super::framing::BodyFraming;
+use super::kept::Kept;
 use super::text::append_hexadecimal;
 use crate::settings::Limits;
 use crate::socketserver::{Buffer, Outgoing, Socket};
@@ -180,11 +181,13 @@ pub struct BodyWriter<'a> {
     pub(super) outgoing: &'a mut Outgoing,
     pub(super) chunked: bool,
     pub(super) full: &'a Cell<bool>,
+    pub(super) kept: &'a mut Kept,
     pub(super) error: Option<MessageError>,
 }
 
 impl BodyWriter<'_> {
     fn write_content(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.kept.add(piece);
         let mut all_sent = true;
         if self.chunked {
             append_hexadecimal(piece.len() as u64, self.outgoing.bytes());

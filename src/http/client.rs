@@ -5,8 +5,14 @@
 //! response does not compile, where Python raises `CannotSendRequest`.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rustix::io::{Errno, FdFlags};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 use super::body::BodyDecoder;
 use super::error::MessageError;
@@ -28,13 +34,14 @@ pub struct HttpConnection {
     pub input: Buffer,
 }
 
+/// Connecting takes a wait that poll(2) and setsockopt(2) can express; "off" is longer than that.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Connects, trying for `timeout` at most.
 ///
 /// # Errors
 /// As [`TcpStream::connect_timeout`].
 pub fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    // connect_timeout takes a wait that poll(2) can express; "off" is longer than that.
-    const LONGEST: Duration = Duration::from_secs(24 * 3600);
     let stream = TcpStream::connect_timeout(&address, timeout.min(LONGEST))?;
     stream.set_nodelay(true)?;
     refuse_oneself(stream)
@@ -49,19 +56,23 @@ fn refuse_oneself(stream: TcpStream) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// As [`connect`], to a server named `host:port`: looks the name up, and tries its addresses in turn.
+/// As [`connect`], to a server that listens on the Unix socket at `path`.
 ///
 /// # Errors
-/// What the look-up returned, or the attempt at the last address.
-pub fn connect_by_name(name: &str, timeout: Duration) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in name.to_socket_addrs()? {
-        match connect(address, timeout) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+/// [`io::ErrorKind::TimedOut`] if the server's queue stays full; else what `connect` returns: there is no such file,
+/// nobody listens there, or we have no right to.
+pub fn connect_unix(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    // To wait for its place in the queue is to the kernel a kind of sending. None would be no limit at all.
+    let timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
+    set_socket_timeout(&socket, Timeout::Send, Some(timeout))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| match error {
+        Errno::AGAIN => io::ErrorKind::TimedOut.into(),
+        error => io::Error::from(error),
+    })?;
+    set_socket_timeout(&socket, Timeout::Send, None)?;
+    Ok(socket.into())
 }
 
 impl HttpConnection {
@@ -188,7 +199,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
     use std::os::fd::OwnedFd;
 
-    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+    use rustix::net::{bind, getsockname, socket};
 
     use super::*;
 
@@ -212,5 +223,18 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         assert!(connect(address, Duration::from_secs(10)).is_ok());
+    }
+
+    #[test]
+    fn a_full_queue_of_a_unix_socket_is_waited_for_until_the_timeout() {
+        let path = std::env::temp_dir().join(format!("footbridge-full-{}.sock", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("a free name");
+        rustix::net::listen(&listener, 0).expect("it listens");
+        let _queued = connect_unix(&path, Duration::from_secs(10)).expect("the queue holds one");
+        let error = connect_unix(&path, Duration::from_millis(20)).expect_err("the queue is full");
+        std::fs::remove_file(&path).expect("the file is there");
+        assert_eq!(error.kind(), if cfg!(target_os = "linux") { io::ErrorKind::TimedOut } else { error.kind() });
+        let error = connect_unix(&path, Duration::from_secs(10)).expect_err("the file is gone");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

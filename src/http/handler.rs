@@ -8,7 +8,6 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +18,7 @@ use super::server::DoMethod;
 use super::{BodyFraming, Field, HttpStatus, HttpVersion, MessageError, RequestHead, date, framing, host};
 use crate::escape::Quoted;
 use crate::settings::Settings;
-use crate::socketserver::{Buffer, Socket};
+use crate::socketserver::{Buffer, PeerAddress, Socket};
 
 /// What a handler works with: reads the request's content from [`rfile`](Self::rfile), makes the head of the response
 /// with [`send_response`](Self::send_response), [`send_header`](Self::send_header) and
@@ -33,7 +32,7 @@ use crate::socketserver::{Buffer, Socket};
 #[derive(Debug)]
 pub struct BaseHttpRequestHandler {
     pub(super) connection: Socket,
-    client_address: SocketAddr,
+    client_address: PeerAddress,
     settings: Arc<Settings>,
     pub(super) input: Buffer,
     pub(super) scan: HeadScan,
@@ -49,7 +48,7 @@ pub struct BaseHttpRequestHandler {
 }
 
 impl BaseHttpRequestHandler {
-    pub(super) fn new(connection: Socket, client_address: SocketAddr, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(connection: Socket, client_address: PeerAddress, settings: Arc<Settings>) -> Self {
         BaseHttpRequestHandler {
             connection,
             client_address,
@@ -67,7 +66,7 @@ impl BaseHttpRequestHandler {
 
     /// Who asks.
     #[must_use]
-    pub fn client_address(&self) -> SocketAddr {
+    pub fn client_address(&self) -> PeerAddress {
         self.client_address
     }
 
@@ -312,7 +311,7 @@ impl BaseHttpRequestHandler {
     fn log_request(&self, request: &RequestHead, begun: Instant) {
         log::debug!(
             "{} \"{} {} {}\" {} {} {} ms",
-            self.client_address.ip(),
+            self.client_address,
             Quoted(request.method()),
             Quoted(request.target()),
             request.version.as_str(),

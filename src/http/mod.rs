@@ -30,6 +30,7 @@ pub mod head;
 pub mod headers;
 pub mod host;
 mod intake;
+mod kept;
 pub mod relay;
 mod reply;
 pub mod server;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::body::{BodyDecoder, BodyReader, BodyWriter};
 use super::error::MessageError;
+use super::kept::Kept;
+use super::text::append_hexadecimal;
 use crate::socketserver::splice::Pipe;
 use crate::socketserver::{Buffer, Outgoing, Socket};
 
@@ -68,6 +70,7 @@ pub struct Relay {
     trailer: Vec<u8>,
     /// Content under way inside the kernel.
     pipe: Option<Pipe>,
+    kept: Kept,
     moved: u64,
     limit: u64,
     stopped: Option<(Flow, Instant)>,
@@ -85,6 +88,7 @@ impl Relay {
             ended: false,
             trailer: Vec::new(),
             pipe: None,
+            kept: Kept::default(),
             moved: 0,
             limit: u64::MAX,
             stopped: None,
@@ -98,6 +102,44 @@ impl Relay {
     pub fn limited_to(mut self, bytes: u64) -> Relay {
         self.limit = bytes;
         self
+    }
+
+    /// Keeps a copy of the content, as long as it is no more than `bytes`, so that it can be sent once more.
+    #[must_use]
+    pub fn keeping(mut self, bytes: usize) -> Relay {
+        self.kept = Kept::up_to(bytes);
+        self
+    }
+
+    /// Whether all that was moved so far can be sent once more.
+    #[must_use]
+    pub fn can_begin_again(&self) -> bool {
+        self.kept.content().is_some()
+    }
+
+    /// Puts all that was moved so far, as a new receiver needs it, behind what is in `outgoing`. The relay then goes on.
+    pub fn begin_again(&mut self, outgoing: &mut Outgoing) {
+        let Some(content) = self.kept.content().filter(|content| !content.is_empty()) else {
+            return self.repeat_end(outgoing);
+        };
+        let out = outgoing.bytes();
+        if self.chunked {
+            append_hexadecimal(content.len() as u64, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(content);
+        if self.chunked {
+            out.extend_from_slice(b"\r\n");
+        }
+        self.repeat_end(outgoing);
+    }
+
+    fn repeat_end(&mut self, outgoing: &mut Outgoing) {
+        self.stopped = None;
+        if self.ended {
+            // It was written before, so its trailer is in order.
+            let _ = self.end(outgoing);
+        }
     }
 
     /// Bytes of content moved so far.
@@ -192,6 +234,7 @@ impl Relay {
         if length > 0 {
             let pushed = outgoing.push(&buffer.unread()[..length], receiver);
             pushed.map_err(|error| RelayError::Receiver(error.into()))?;
+            self.kept.add(&buffer.unread()[..length]);
             buffer.consume(length);
             self.moved += length as u64;
             self.decoder = BodyDecoder::length(left - length as u64);
@@ -201,7 +244,7 @@ impl Relay {
 
     /// The pipe that content is under way in, or a new one if what is to come is long enough to be worth it.
     fn take_pipe(&mut self) -> Option<Pipe> {
-        let is_long = matches!(self.decoder, BodyDecoder::Length(left) if left >= SPLICE_FROM);
+        let is_long = matches!(self.decoder, BodyDecoder::Length(left) if left >= SPLICE_FROM) && !self.kept.is_on();
         self.pipe.take().or_else(|| is_long.then(Pipe::get).flatten())
     }
 
@@ -254,7 +297,8 @@ impl Relay {
             turn_left: TURN,
             error: None,
         };
-        let mut writer = BodyWriter { socket: receiver, outgoing, chunked: self.chunked, full: &full, error: None };
+        let (chunked, kept) = (self.chunked, &mut self.kept);
+        let mut writer = BodyWriter { socket: receiver, outgoing, chunked, full: &full, kept, error: None };
         let copied = io::copy(&mut reader, &mut writer);
         self.moved += (TURN - reader.turn_left) as u64;
         if self.moved > self.limit {

@@ -47,7 +47,8 @@ use super::head::HeadLimits;
 use super::{MessageError, RequestHead};
 use crate::settings::{Settings, deadline};
 use crate::socketserver::{
-    Conversation, Next, Readiness, RequestHandler, ShutdownHandle, Socket, TcpServer, Ticket, Wake, Worker, Workers,
+    Conversation, Next, PeerAddress, Readiness, RequestHandler, ShutdownHandle, Socket, TcpServer, Ticket, Wake,
+    Worker, Workers,
 };
 
 /// Threads of a server that was given none: enough for a few handlers that wait for something.
@@ -143,7 +144,7 @@ struct Service<H> {
 }
 
 impl<H: DoMethod> RequestHandler for Service<H> {
-    fn handle(self: Arc<Self>, request: Socket, client_address: SocketAddr) -> Next {
+    fn handle(self: Arc<Self>, request: Socket, client_address: PeerAddress) -> Next {
         let http = BaseHttpRequestHandler::new(request, client_address, Arc::clone(&self.settings));
         let stage = Stage::Head { since: Instant::now() };
         let attended = Attended { service: self, http, stage, served: false };

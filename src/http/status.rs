@@ -98,6 +98,12 @@ impl HttpStatus {
         (100..200).contains(&self.0)
     }
 
+    /// 5xx: the server failed (RFC 9110 §15.6).
+    #[must_use]
+    pub fn is_server_error(self) -> bool {
+        (500..600).contains(&self.0)
+    }
+
     /// Whether a response of this status never has content, whatever its fields say (RFC 9112 §6.3 item 1).
     #[must_use]
     pub fn has_no_content(self) -> bool {

@@ -42,6 +42,8 @@ struct State {
     /// Lines that found no room since the writer came last.
     lost: u64,
     phase: Phase,
+    /// Where the lines go from now on, those that wait included.
+    replacement: Option<File>,
     /// Somebody is waiting in [`LineQueue::close`].
     closing: bool,
 }
@@ -98,6 +100,12 @@ impl LineQueue {
         }
     }
 
+    /// From now on the lines go to `out`; the writer closes what they went to before.
+    pub fn replace(&self, out: File) {
+        self.lock().replacement = Some(out);
+        self.lines.notify_one();
+    }
+
     /// Lets the writer end when it has written everything, and waits for that until `deadline` at most. Returns
     /// whether it did.
     pub fn close(&self, deadline: Instant) -> bool {
@@ -110,10 +118,10 @@ impl LineQueue {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Waits for a line. Returns false, and ends the queue, if it is closed and empty.
+    /// Waits for a line, or for another file. Returns false, and ends the queue, if it is closed and empty.
     fn wait(&self) -> bool {
         let mut state = self.lock();
-        while state.pending.is_empty() {
+        while state.pending.is_empty() && state.replacement.is_none() {
             if state.closing {
                 state.phase = Phase::Ended;
                 self.ended.notify_all();
@@ -134,11 +142,11 @@ impl LineQueue {
     }
 
     /// Swaps the waiting lines for the empty `chunk`, so that two buffers take turns and none is allocated. Returns how
-    /// many lines were lost meanwhile.
-    fn take(&self, chunk: &mut Vec<u8>) -> u64 {
+    /// many lines were lost meanwhile, and the file they go to if it is another one.
+    fn take(&self, chunk: &mut Vec<u8>) -> (u64, Option<File>) {
         let mut state = self.lock();
         mem::swap(&mut state.pending, chunk);
-        mem::take(&mut state.lost)
+        (mem::take(&mut state.lost), state.replacement.take())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,7 +166,7 @@ struct Writer<W> {
     torn: bool,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write + From<File>> Writer<W> {
     fn new(queue: Arc<LineQueue>, out: W) -> Self {
         Self { queue, out, chunk: Vec::new(), unwritten: 0, torn: false }
     }
@@ -177,7 +185,10 @@ impl<W: Write> Writer<W> {
     /// stderr that fails, they are lost with the rest.
     fn write_pending(&mut self) -> u64 {
         let name = self.queue.name;
-        let lost = self.queue.take(&mut self.chunk);
+        let (lost, replacement) = self.queue.take(&mut self.chunk);
+        if let Some(file) = replacement {
+            (self.out, self.torn) = (file.into(), false);
+        }
         if lost > 0 {
             log::error!("{name}: {lost} lines lost: the reader is too slow");
         }
@@ -240,6 +251,12 @@ mod tests {
     struct FullDisk {
         room: usize,
         written: Vec<u8>,
+    }
+
+    impl From<File> for FullDisk {
+        fn from(_: File) -> Self {
+            FullDisk { room: 0, written: Vec::new() }
+        }
     }
 
     impl Write for FullDisk {

@@ -56,7 +56,8 @@ pub struct Sinks {
 enum Access {
     Off,
     Stderr,
-    File(File),
+    Stdout(File),
+    Path(PathBuf, File),
 }
 
 impl Sinks {
@@ -69,8 +70,8 @@ impl Sinks {
         let access = match access_log {
             AccessLog::Off => Access::Off,
             AccessLog::Stderr => Access::Stderr,
-            AccessLog::Stdout => Access::File(duplicate(&io::stdout())?),
-            AccessLog::Path(path) => Access::File(append_to(path)?),
+            AccessLog::Stdout => Access::Stdout(duplicate(&io::stdout())?),
+            AccessLog::Path(path) => Access::Path(path.clone(), append_to(path)?),
         };
         Ok(Self { stderr: duplicate(&io::stderr())?, access })
     }
@@ -84,10 +85,11 @@ impl Sinks {
 /// If a thread cannot be started, or logging was started before.
 pub fn start(level: LevelFilter, sinks: Sinks, format: LogFormat) -> io::Result<Guard> {
     let stderr = LineQueue::start("error log", sinks.stderr)?;
-    let access = match sinks.access {
-        Access::Off => None,
-        Access::Stderr => Some(Arc::clone(&stderr)),
-        Access::File(file) => Some(LineQueue::start("access log", file)?),
+    let (path, access) = match sinks.access {
+        Access::Off => (None, None),
+        Access::Stderr => (None, Some(Arc::clone(&stderr))),
+        Access::Stdout(file) => (None, Some(LineQueue::start("access log", file)?)),
+        Access::Path(path, file) => (Some(path), Some(LineQueue::start("access log", file)?)),
     };
     let style = match format {
         LogFormat::Text => Style::Text,
@@ -100,7 +102,30 @@ pub fn start(level: LevelFilter, sinks: Sinks, format: LogFormat) -> io::Result<
         loggers.push(WriteLogger::new(LevelFilter::Info, access_config(), Lines::new(access, Style::Raw)));
     }
     CombinedLogger::init(loggers).map_err(|_| io::Error::other("logging was started before"))?;
-    Ok(Guard { access, stderr })
+    let file = path.zip(access.clone());
+    Ok(Guard { access, stderr, reopener: Reopener { file } })
+}
+
+/// Opens the access log's file anew. Clones do the same.
+#[derive(Clone, Default)]
+pub struct Reopener {
+    /// `None`: it is no file of ours to open.
+    file: Option<(PathBuf, Arc<LineQueue>)>,
+}
+
+impl Reopener {
+    /// For whoever has moved the file away: all lines from now on go to a file of the old name, which is made if it is
+    /// not there. No line is lost. If it cannot be opened, they go on to where the old file is now, and the log says so.
+    pub fn reopen(&self) {
+        let Some((path, queue)) = &self.file else { return };
+        match append_to(path) {
+            Ok(file) => {
+                queue.replace(file);
+                log::info!("access log {}: opened anew", path.display());
+            }
+            Err(error) => log::error!("cannot open anew, the old file is kept: {error}"),
+        }
+    }
 }
 
 /// Keep it as long as the process runs: dropping it writes what still waits, for at most 1 s. Lines that come later
@@ -109,6 +134,15 @@ pub fn start(level: LevelFilter, sinks: Sinks, format: LogFormat) -> io::Result<
 pub struct Guard {
     access: Option<Arc<LineQueue>>,
     stderr: Arc<LineQueue>,
+    reopener: Reopener,
+}
+
+impl Guard {
+    /// What opens the logs anew.
+    #[must_use]
+    pub fn reopener(&self) -> Reopener {
+        self.reopener.clone()
+    }
 }
 
 impl Drop for Guard {

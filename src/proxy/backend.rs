@@ -1,28 +1,36 @@
 //! One server to forward to, with the connections to it that are not in use.
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::http::client::{self, HttpConnection};
+use super::health::Health;
+use super::line::Line;
+use super::upkeep::Found;
+use crate::http::client::HttpConnection;
 use crate::http::headers::list;
 use crate::settings::KeepAlive;
-use crate::socketserver::Worker;
+use crate::settings::group::GroupSettings;
+use crate::settings::listen::ListenAddress;
 
 /// A server to forward to.
 #[derive(Debug)]
 pub struct Backend {
+    /// Its address first, then those that are tried before an attempt counts as failed.
+    addresses: Vec<ListenAddress>,
+    /// As it was configured: `host:port` or `unix:/path`.
     name: String,
-    /// Known from the start if the name is an address; else it is looked up for each connection.
-    address: Option<SocketAddr>,
+    /// Its address, for the logs.
+    label: String,
     keepalive: KeepAlive,
     /// Connections between two exchanges, the most recently used last: few, warm ones serve best.
     idle: Mutex<Vec<Idle>>,
-    in_flight: AtomicUsize,
-    /// Whether the last attempt to connect succeeded: the log is told of changes, not of every attempt.
-    reachable: AtomicBool,
+    in_flight: AtomicU32,
+    /// Whether it can be used.
+    pub health: Health,
+    /// The line of its group.
+    line: Arc<Line>,
 }
 
 #[derive(Debug)]
@@ -41,93 +49,122 @@ pub struct Forwarded {
     /// How long connecting took, if it was made for this exchange.
     pub connect_time: Option<Duration>,
     /// Counts the exchange for as long as it goes on.
-    pub guard: InFlight,
+    pub claim: Claim,
 }
 
-/// An exchange that is counted at its backend, until dropped.
+/// A place at a backend, for one exchange: counted there until dropped.
 #[derive(Debug)]
-pub struct InFlight(pub Arc<Backend>);
+pub struct Claim {
+    backend: Arc<Backend>,
+    /// The backend is out, and this exchange decides whether it comes back.
+    trial: bool,
+}
 
-impl Drop for InFlight {
+impl Claim {
+    /// Where the place is.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// A response came.
+    pub(super) fn succeed(&mut self, now: Instant) {
+        if let Some(why) = self.backend.health.succeed(std::mem::take(&mut self.trial), now) {
+            log::info!("backend {}: up: {why}", self.backend);
+            self.backend.line.call_all();
+        }
+    }
+
+    /// The backend is to blame for a failure. It is taken out if `may_go` when there were enough.
+    pub(super) fn fail(&mut self, why: &str, settings: &GroupSettings, now: Instant, may_go: impl FnOnce() -> bool) {
+        let trial = std::mem::take(&mut self.trial);
+        if let Some(text) = self.backend.health.fail(why, trial, settings, now, may_go) {
+            log::warn!("backend {}: {text}", self.backend);
+        }
+    }
+}
+
+impl Drop for Claim {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.trial {
+            self.backend.health.give_up_trial();
+        }
+        // Sequentially consistent with whoever takes a place in the line and then looks again: one sees the other.
+        self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.backend.line.call_first();
     }
 }
 
 impl Backend {
-    /// A backend named `host:port`.
-    #[must_use]
-    pub fn new(name: impl Into<String>, keepalive: KeepAlive) -> Backend {
-        let name = name.into();
+    pub(super) fn new(found: &Found, group: &GroupSettings, line: &Arc<Line>) -> Backend {
         Backend {
-            address: name.parse().ok(),
-            name,
-            keepalive,
+            addresses: std::iter::once(&found.address).chain(&found.alternatives).cloned().collect(),
+            name: found.settings.address.clone(),
+            label: found.address.to_string(),
+            keepalive: group.settings.keepalive.clone(),
             idle: Mutex::new(Vec::new()),
-            in_flight: AtomicUsize::new(0),
-            reachable: AtomicBool::new(true),
+            in_flight: AtomicU32::new(0),
+            health: Health::new(group),
+            line: Arc::clone(line),
         }
     }
 
-    /// As it was given: `host:port`.
+    /// As it was given: `host:port` or `unix:/path`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Its address as text.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Its address first, then those that are tried before an attempt counts as failed.
+    #[must_use]
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
+    }
+
+    /// Whether `found` is this backend.
+    pub(super) fn is(&self, found: &Found) -> bool {
+        let found_at = std::iter::once(&found.address).chain(&found.alternatives);
+        self.name == found.settings.address && found_at.eq(&self.addresses)
+    }
+
     /// Exchanges under way.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Connections that wait for another exchange.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.idle().len()
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().expect("no panic under the lock of idle connections")
     }
 
-    fn begin_exchange(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
-    }
-
-    /// An idle connection, for one exchange.
-    pub(super) fn idle_connection(self: &Arc<Self>) -> Option<Forwarded> {
-        let connection = self.take_idle()?;
-        Some(Forwarded { connection, reused: true, connect_time: None, guard: self.begin_exchange() })
-    }
-
-    /// A new connection, for one exchange; the worker may block.
-    ///
-    /// # Errors
-    /// What connecting to the last of its addresses returned, or why there is none.
-    pub(super) fn connect(self: &Arc<Self>, timeout: Duration, worker: &mut Worker) -> io::Result<Forwarded> {
-        let guard = self.begin_exchange();
-        let begun = Instant::now();
-        let connected = worker.block(|| match self.address {
-            Some(address) => client::connect(address, timeout),
-            None => client::connect_by_name(&self.name, timeout),
-        });
-        self.note_reachable(connected.as_ref().err());
-        let stream = connected?;
-        let connection = HttpConnection::new(worker.register(stream)?);
-        Ok(Forwarded { connection, reused: false, connect_time: Some(begun.elapsed()), guard })
-    }
-
-    fn note_reachable(&self, failure: Option<&io::Error>) {
-        let was = self.reachable.swap(failure.is_none(), Ordering::Relaxed);
-        match failure {
-            Some(error) if was => log::warn!("backend {}: cannot connect: {error}", self.name),
-            Some(error) => log::debug!("backend {}: still cannot connect: {error}", self.name),
-            None if !was => log::info!("backend {}: connects again", self.name),
-            None => {}
+    /// A place for one more exchange, if fewer than `most` are under way; and, if the backend is out, its one trial.
+    pub(super) fn claim(self: &Arc<Self>, most: Option<u32>) -> Option<Claim> {
+        let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let mut claim = Claim { backend: Arc::clone(self), trial: false };
+        if most.is_some_and(|most| before >= most) {
+            return None;
         }
+        claim.trial = self.health.claim()?;
+        Some(claim)
     }
 
     /// The most recently used connection that is still good.
-    fn take_idle(&self) -> Option<HttpConnection> {
+    pub(super) fn take_idle(&self, now: Instant) -> Option<HttpConnection> {
         loop {
             let Idle { mut connection, until } = self.idle().pop()?;
-            if Instant::now() < until && connection.socket.is_idle() {
+            if now < until && connection.socket.is_idle() {
                 return Some(connection);
             }
         }
@@ -152,22 +189,30 @@ impl Backend {
     }
 }
 
+impl fmt::Display for Backend {
+    /// As in the log: its address, and its name if that is another.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)?;
+        if self.label == self.name { Ok(()) } else { write!(f, " ({})", self.name) }
+    }
+}
+
 impl Forwarded {
-    /// The backend's name, for the log.
+    /// Whose connection it is.
     #[must_use]
     pub fn backend(&self) -> &Arc<Backend> {
-        &self.guard.0
+        &self.claim.backend
     }
 
     /// Gives the connection back for another exchange. The only way to be reused: everything else drops it.
     /// `keep_alive` is the backend's Keep-Alive field: it may close earlier than we would have thought.
-    pub(super) fn release(mut self, keep_alive: Option<&[u8]>) {
+    pub(super) fn release(mut self, keep_alive: Option<&[u8]>, now: Instant) {
         if !self.connection.input.is_empty() || !self.connection.socket.is_idle() {
             return;
         }
-        let backend = &self.guard.0;
+        let backend = &self.claim.backend;
         let patience = keep_alive.and_then(announced_timeout).unwrap_or(Duration::MAX);
-        let until = Instant::now() + backend.keepalive.idle.min(patience);
+        let until = now + backend.keepalive.idle.min(patience);
         let mut idle = backend.idle();
         if idle.len() < backend.keepalive.max_idle {
             idle.push(Idle { connection: self.connection, until });

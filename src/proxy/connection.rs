@@ -16,11 +16,15 @@ use super::reverse_proxy::ReverseProxyHandler;
 use crate::http::MessageError;
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::settings::deadline;
-use crate::socketserver::{Buffer, Conversation, Next, Outgoing, Readiness, Socket, Ticket, Wake, Worker};
+use crate::socketserver::{Buffer, Conversation, Next, Outgoing, PeerAddress, Readiness, Socket, Ticket, Wake, Worker};
 
 /// After our last word, so much longer the client may go on sending: closing at once would reset the connection and
 /// take the answer from under its eyes (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
+
+/// A client that has just connected is sending its request. If the server stops now, it is still waited for: unlike one
+/// whose idle connection is closed, this client would take it for a failure.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 /// A client that sends request after request, each answered at once, has so many steps before others have their turn.
 const STEPS: usize = 64;
@@ -55,7 +59,7 @@ enum Then {
 }
 
 impl ClientConnection {
-    pub(super) fn begin(handler: Arc<ReverseProxyHandler>, socket: Socket, address: std::net::SocketAddr) -> Next {
+    pub(super) fn begin(handler: Arc<ReverseProxyHandler>, socket: Socket, address: PeerAddress) -> Next {
         let now = Instant::now();
         let client = Peer { socket, address, input: Buffer::default(), output: Outgoing::default() };
         let stage = Stage::Head { since: now };
@@ -115,7 +119,12 @@ impl ClientConnection {
         let since = if let Stage::Head { since } = self.stage { since } else { since };
         let ticket = self.await_head(since);
         if self.client.input.is_empty() && (std::mem::take(&mut cx.leave) || cx.worker.is_draining()) {
-            return Then::End;
+            let until = since + FIRST_WORDS;
+            if self.served || !cx.worker.is_draining() || until <= cx.now {
+                return Then::End;
+            }
+            // Not idle: whoever is would be woken at once.
+            return Then::Wait(Ticket { deadline: ticket.deadline.min(until), idle_since: None, ..ticket });
         }
         match ticket.deadline <= cx.now {
             false => Then::Wait(ticket),
@@ -180,8 +189,8 @@ impl ClientConnection {
             Ok(Step::Wait(waiting)) => Then::Wait(Ticket {
                 at: self.client.socket.token(),
                 wants: waiting.client,
-                other: Some(waiting.backend.0),
-                other_wants: waiting.backend.1,
+                other: waiting.backend.map(|(token, _)| token),
+                other_wants: waiting.backend.map_or(Readiness::NONE, |(_, wants)| wants),
                 deadline: waiting.deadline,
                 idle_since: None,
             }),
@@ -229,7 +238,7 @@ impl ClientConnection {
     fn fail(&mut self, mut exchange: Box<Exchange>, error: &Error, cx: &mut Context<'_>) -> Then {
         exchange.facts.fail(error);
         if let (Error::Backend(defect), Some(backend)) = (error, &exchange.facts.backend) {
-            log::warn!("backend {}: {defect}", backend.name());
+            log::warn!("backend {backend}: {defect}");
         }
         let gone = error.status() == crate::http::HttpStatus::CLIENT_CLOSED_REQUEST;
         if gone || exchange.is_answered() {

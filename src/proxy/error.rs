@@ -20,6 +20,10 @@ pub enum Error {
     Backend(MessageError),
     /// No backend is left to try.
     NoBackend,
+    /// The group has no backend: none of its names has an address so far.
+    NoAddress,
+    /// All backends had as many requests as they may have, for as long as a request may wait.
+    Full,
     /// No worker was free in time.
     Busy,
 }
@@ -34,8 +38,8 @@ impl Error {
             Error::ClientGone => HttpStatus::CLIENT_CLOSED_REQUEST,
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => HttpStatus::GATEWAY_TIMEOUT,
             Error::Backend(MessageError::TimedOut) => HttpStatus::GATEWAY_TIMEOUT,
-            Error::Connect(_) | Error::Backend(_) => HttpStatus::BAD_GATEWAY,
-            Error::NoBackend | Error::Busy => HttpStatus::SERVICE_UNAVAILABLE,
+            Error::Connect(_) | Error::Backend(_) | Error::NoAddress => HttpStatus::BAD_GATEWAY,
+            Error::NoBackend | Error::Full | Error::Busy => HttpStatus::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -57,6 +61,8 @@ impl Error {
             Error::Backend(MessageError::HeadTooLarge | MessageError::RequestLineTooLong) => "response-head-too-large",
             Error::Backend(_) => "bad-response",
             Error::NoBackend => "no-backend",
+            Error::NoAddress => "no-address",
+            Error::Full => "backends-full",
             Error::Busy => "busy",
         }
     }
@@ -76,6 +82,8 @@ impl Error {
             Error::Backend(MessageError::HeadTooLarge) => "http_response_header_section_size",
             Error::Backend(_) => "http_protocol_error",
             Error::NoBackend => "destination_unavailable",
+            Error::NoAddress => "dns_error",
+            Error::Full => "connection_limit_reached",
             Error::Busy => "proxy_internal_response",
         })
     }

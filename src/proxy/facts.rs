@@ -95,7 +95,7 @@ impl Facts {
         let given = request.headers.first(Field::XRequestId).and_then(|id| std::str::from_utf8(id).ok());
         let total = self.started.elapsed();
         let line = AccessLine {
-            client: client.address.ip().to_canonical(),
+            client: client.address.ip(),
             time: SystemTime::now() - total,
             method: request.method(),
             target: request.target(),
@@ -104,7 +104,7 @@ impl Facts {
             bytes: self.bytes,
             referer: request.headers.first(Field::Referer),
             user_agent: request.headers.first(Field::UserAgent),
-            backend: self.backend.as_ref().map(|backend| backend.name()),
+            backend: self.backend.as_ref().map(|backend| backend.label()),
             tries: self.tries,
             connect: self.connect,
             first: self.first,

@@ -1,182 +1,334 @@
-//! Chooses which backend a request goes to.
+//! Chooses which backend a request goes to, and gets a connection to it.
 //!
 //! Python: the article's `LoadBalancer(server_list)` with `get_server` and `forward_request`. Departs: a backend that
-//! cannot be reached is passed over for another one.
+//! cannot be reached is passed over for another one, those that fail are left out for a while, and the list may change.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
-
-use super::backend::{Backend, Forwarded};
+use super::attempt::{Attempt, Progress};
+use super::backend::{Backend, Claim, Forwarded};
+use super::budget::Budget;
 use super::error::Error;
+use super::line::{Line, Spot};
+use super::members::{Member, Members};
+use super::upkeep::{Discovery, Found, Tended};
 use crate::settings::Settings;
-use crate::socketserver::Worker;
+use crate::settings::group::{GroupSettings, ServerSettings};
+use crate::settings::listen::ListenAddress;
+use crate::socketserver::{Caller, Worker, is_exhausted};
 
-/// Backends, and how one is chosen.
+/// A group of backends, and how one is chosen.
 #[derive(Debug)]
 pub struct LoadBalancer {
-    backends: Vec<Arc<Backend>>,
-    random: Mutex<SmallRng>,
-    settings: Settings,
+    settings: GroupSettings,
+    seed: Option<u64>,
+    members: RwLock<Arc<Members>>,
+    line: Arc<Line>,
+    budget: Budget,
+    /// What is found until the upkeep takes it over.
+    discovery: Mutex<Option<Discovery>>,
 }
 
-/// Which backends a request has been to already, and how often.
+/// What a request has tried already.
 #[derive(Debug, Default)]
 pub struct Tried {
-    /// Their places in the list, in ascending order.
-    places: Vec<usize>,
+    backends: Vec<Arc<Backend>>,
     /// Attempts, those on the same backend included.
     pub attempts: u32,
     /// The backend of the last attempt.
     pub last: Option<Arc<Backend>>,
+    /// The hash of the request's key.
+    pub(super) key: u64,
+    failure: Option<Error>,
+}
+
+/// What [`LoadBalancer::forward_request`] has for a request.
+#[derive(Debug)]
+pub(super) enum Got {
+    Connection(Forwarded),
+    /// A backend was asked for a connection and has not answered.
+    Connecting(Attempt),
+    /// All backends have as many requests as they may have.
+    Full,
+}
+
+/// The choice of a backend.
+#[derive(Debug)]
+pub enum Choice {
+    /// This one, and a place there.
+    Backend(Claim),
+    /// Those that can be used have as many requests as they may have.
+    Full,
+    /// None is left.
+    None,
 }
 
 impl Tried {
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.places.clear();
+        self.backends.clear();
         self.attempts = 0;
         self.last = None;
+        self.failure = None;
     }
 
-    fn add(&mut self, place: usize) {
-        if let Err(at) = self.places.binary_search(&place) {
-            self.places.insert(at, place);
+    pub(super) fn add(&mut self, backend: &Arc<Backend>) {
+        if !self.contains(backend) {
+            self.backends.push(Arc::clone(backend));
         }
+    }
+
+    pub(super) fn contains(&self, backend: &Arc<Backend>) -> bool {
+        self.backends.iter().any(|tried| Arc::ptr_eq(tried, backend))
     }
 }
 
 impl LoadBalancer {
-    /// Over backends named `host:port`. The same `seed` makes the same choices.
+    /// Over backends named `host:port`, with all defaults. The same `seed` makes the same choices.
     #[must_use]
     pub fn new<S: Into<String>>(
         backends: impl IntoIterator<Item = S>,
         seed: Option<u64>,
         settings: &Settings,
     ) -> LoadBalancer {
-        let backend = |name: S| Arc::new(Backend::new(name, settings.keepalive.clone()));
+        let servers = backends.into_iter().map(ServerSettings::new).collect();
+        LoadBalancer::with_group(GroupSettings::new("default", servers, settings), seed)
+    }
+
+    /// Over a group as it was configured. Names are looked up before this returns.
+    #[must_use]
+    pub fn with_group(group: GroupSettings, seed: Option<u64>) -> LoadBalancer {
+        LoadBalancer::succeeding(group, seed, None)
+    }
+
+    /// As [`LoadBalancer::with_group`], and takes over from `last` the backends that both have, with their connections
+    /// and their health, unless what is set of connections and health has changed.
+    #[must_use]
+    pub fn succeeding(group: GroupSettings, seed: Option<u64>, last: Option<&LoadBalancer>) -> LoadBalancer {
+        let mut discovery = Discovery::new(&group);
+        let found = discovery.look().to_vec();
+        let alike = last.filter(|last| {
+            last.settings.settings.keepalive == group.settings.keepalive
+                && last.settings.probe == group.probe
+                && last.settings.settings.checks == group.settings.checks
+        });
+        let line = alike.map_or_else(Arc::default, |last| Arc::clone(&last.line));
+        let before = alike.map(LoadBalancer::members);
+        let members = Members::new(&found, before.as_deref(), &group, seed, &line);
         LoadBalancer {
-            backends: backends.into_iter().map(backend).collect(),
-            random: Mutex::new(seed.map_or_else(rand::make_rng, SmallRng::seed_from_u64)),
-            settings: settings.clone(),
+            seed,
+            members: RwLock::new(Arc::new(members)),
+            line,
+            budget: Budget::new(Instant::now()),
+            discovery: Mutex::new(Some(discovery)),
+            settings: group,
         }
     }
 
-    /// All backends, in the order in which they were given.
+    /// The group's name.
     #[must_use]
-    pub fn backends(&self) -> &[Arc<Backend>] {
-        &self.backends
+    pub fn name(&self) -> &str {
+        &self.settings.name
     }
 
-    /// One of the backends that were not tried, each with the same probability; `None` if none is left.
+    /// What is set of the group.
+    #[must_use]
+    pub fn group(&self) -> &GroupSettings {
+        &self.settings
+    }
+
+    /// What the upkeep goes on with; `None` if it has begun already.
+    pub(super) fn take_discovery(&self) -> Option<Discovery> {
+        self.discovery.lock().expect("no panic under the lock").take()
+    }
+
+    fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.members.read().expect("no panic under the lock of members"))
+    }
+
+    /// All backends as they are now, in the order in which they were given.
+    #[must_use]
+    pub fn backends(&self) -> Vec<Member> {
+        self.members().list.clone()
+    }
+
+    /// Whether there is a backend that a request would be sent to.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.members().list.iter().any(|member| !member.settings.drain && member.backend.health.is_up())
+    }
+
+    /// Chooses among those that can be used and were not tried. Backups are for when there is none; and if there is no
+    /// backup either, the one that would be tried again soonest is better than none.
     ///
     /// Python: `get_server` = `random.choice(server_list)`.
     #[must_use]
-    pub fn get_server(&self, tried: &Tried) -> Option<usize> {
-        let left = self.backends.len() - tried.places.len();
-        if left == 0 {
-            return None;
+    pub fn get_server(&self, tried: &Tried, now: Instant) -> Choice {
+        let members = self.members();
+        for backups in [false, true] {
+            let usable = members.usable(tried, &self.settings, backups, now);
+            if let Some(claim) = members.choose(&usable, tried.key) {
+                return Choice::Backend(claim);
+            }
+            if usable.is_full() {
+                return Choice::Full;
+            }
         }
-        let mut choice =
-            if left == 1 { 0 } else { self.random.lock().expect("no panic under the lock").random_range(0..left) };
-        // The places that were tried are passed over: the list is short, and mostly empty.
-        for place in &tried.places {
-            choice += usize::from(choice >= *place);
+        // After a failure, only as far as the budget goes: an outage must not be multiplied.
+        if !tried.backends.is_empty() && !self.budget.take(now) {
+            return Choice::None;
         }
-        Some(choice)
+        members.least_bad(tried).map_or(Choice::None, Choice::Backend)
     }
 
     /// Gets a connection for a request: to the chosen backend, or, if that cannot be connected to, to another one.
     ///
     /// Python: `forward_request(request)`, which also sends it and waits; here the exchange does, so that no thread
-    /// waits.
+    /// waits. For the same reason an attempt to connect is given back while the backend has not answered.
     ///
     /// # Errors
     /// [`Error::Connect`] of the last backend that was tried, or [`Error::NoBackend`].
-    pub fn forward_request(&self, tried: &mut Tried, fresh: bool, worker: &mut Worker) -> Result<Forwarded, Error> {
-        let mut failure = Error::NoBackend;
-        while let Some(place) = self.get_server(tried) {
-            let backend = &self.backends[place];
+    pub(super) fn forward_request(
+        &self,
+        tried: &mut Tried,
+        begun: Option<Attempt>,
+        fresh: bool,
+        worker: &Worker,
+        now: Instant,
+    ) -> Result<Got, Error> {
+        let patience = self.settings.settings.timeouts.connect;
+        let mut progress = begun.map(|attempt| attempt.go_on(patience, worker, now));
+        loop {
+            match progress.take() {
+                Some(Progress::Connected(forwarded)) => return Ok(Got::Connection(forwarded)),
+                Some(Progress::Waits(attempt)) => return Ok(Got::Connecting(attempt)),
+                Some(Progress::Failed(claim, error)) => self.pass_over(claim, error, tried, now),
+                None => {}
+            }
+            let claim = match self.get_server(tried, now) {
+                Choice::Backend(claim) => claim,
+                Choice::Full => return Ok(Got::Full),
+                Choice::None => return Err(self.why_none(tried)),
+            };
             tried.attempts += 1;
-            tried.last = Some(Arc::clone(backend));
-            if !fresh && let Some(forwarded) = backend.idle_connection() {
-                return Ok(forwarded);
+            tried.last = Some(Arc::clone(claim.backend()));
+            if !fresh && let Some(connection) = claim.backend().take_idle(now) {
+                return Ok(Got::Connection(Forwarded { connection, reused: true, connect_time: None, claim }));
             }
-            match backend.connect(self.settings.timeouts.connect, worker) {
-                Ok(forwarded) => return Ok(forwarded),
-                Err(error) => {
-                    tried.add(place);
-                    failure = Error::Connect(error);
-                }
-            }
+            progress = Some(Attempt::begin(claim, patience, worker, now));
         }
-        Err(failure)
     }
 
-    /// Whether there is a backend beside this one that was not tried.
+    fn pass_over(&self, mut claim: Claim, error: std::io::Error, tried: &mut Tried, now: Instant) {
+        log::debug!("backend {}: cannot connect: {error}", claim.backend());
+        let why = match error.kind() {
+            std::io::ErrorKind::TimedOut => "connecting timed out".to_owned(),
+            _ => format!("cannot connect: {error}"),
+        };
+        if !is_exhausted(&error) {
+            self.blame(&mut claim, &why, now);
+        }
+        tried.add(claim.backend());
+        tried.failure = Some(Error::Connect(error));
+    }
+
+    /// Counts a failure of a backend, which may take it out, unless it is the last one that is in.
+    pub(super) fn blame(&self, claim: &mut Claim, why: &str, now: Instant) {
+        let backend = Arc::clone(claim.backend());
+        claim.fail(why, &self.settings, now, || {
+            let another = |member: &Member| {
+                !Arc::ptr_eq(&member.backend, &backend) && !member.settings.drain && member.backend.health.is_up()
+            };
+            self.members().list.iter().any(another)
+        });
+    }
+
+    /// With many backends and none of them well, it is no longer about the one that was tried last.
+    fn why_none(&self, tried: &mut Tried) -> Error {
+        let members = self.members();
+        let failing = |member: &Member| {
+            let health = &member.backend.health;
+            member.settings.drain || !health.is_up() || health.fails() >= self.settings.settings.upkeep.max_fails.max(1)
+        };
+        match tried.failure.take() {
+            Some(failure) if members.list.len() < 2 || !members.list.iter().all(failing) => failure,
+            None if members.list.is_empty() => Error::NoAddress,
+            _ => Error::NoBackend,
+        }
+    }
+
+    /// Counts a request, for the budget of second attempts.
+    pub(super) fn count_request(&self) {
+        self.budget.count_request();
+    }
+
+    /// Takes a second attempt out of the budget, if there is one.
+    pub(super) fn may_try_again(&self, now: Instant) -> bool {
+        self.budget.take(now)
+    }
+
+    /// Whether requests stand in line, before which a new one must not go.
+    pub(super) fn has_line(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// Stands in line for a place at a backend.
+    pub(super) fn stand_in_line(&self, caller: Caller, first: bool) -> Spot {
+        self.line.stand(caller, first)
+    }
+
+    /// Whether there is a backend beside this one that can be used and was not tried.
     #[must_use]
     pub fn has_other(&self, backend: &Arc<Backend>, tried: &Tried) -> bool {
-        let untried = |place: &usize| tried.places.binary_search(place).is_err();
-        (0..self.backends.len()).filter(untried).any(|place| !Arc::ptr_eq(&self.backends[place], backend))
+        let usable = |member: &Member| !member.settings.drain && member.backend.health.is_up();
+        let other = |member: &Member| !Arc::ptr_eq(&member.backend, backend) && !tried.contains(&member.backend);
+        self.members().list.iter().any(|member| usable(member) && other(member))
     }
 
-    /// Another backend should be tried next, if there is one.
-    pub fn pass_over(&self, backend: &Arc<Backend>, tried: &mut Tried) {
-        if let Some(place) = self.backends.iter().position(|other| Arc::ptr_eq(other, backend)) {
-            tried.add(place);
+    /// Closes idle connections whose time is over.
+    pub fn sweep_idle(&self, now: Instant) {
+        for member in &self.members().list {
+            member.backend.sweep(now);
         }
-    }
-
-    /// Closes idle connections whose time is over. Returns how many stay.
-    pub fn sweep(&self, now: Instant) -> usize {
-        self.backends.iter().map(|backend| backend.sweep(now)).sum()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn balancer(seed: u64) -> LoadBalancer {
-        LoadBalancer::new(["a:1", "b:1", "c:1"], Some(seed), &Settings::default())
+impl Tended for LoadBalancer {
+    fn settings(&self) -> &GroupSettings {
+        &self.settings
     }
 
-    #[test]
-    fn the_same_seed_makes_the_same_choices() {
-        let choices = |seed| {
-            let balancer = balancer(seed);
-            (0..64).map(|_| balancer.get_server(&Tried::default())).collect::<Vec<_>>()
+    fn backends_found(&self, found: &[Found]) {
+        let before = self.members();
+        let members = Members::new(found, Some(&before), &self.settings, self.seed, &self.line);
+        let names: Vec<&str> = members.list.iter().map(|member| member.backend.label()).collect();
+        log::info!("group {}: {} backends: {}", self.name(), names.len(), names.join(" "));
+        *self.members.write().expect("no panic under the lock of members") = Arc::new(members);
+        self.line.call_all();
+    }
+
+    fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
+        let checked = |member: &Member| {
+            let backend = &member.backend;
+            (Arc::as_ptr(backend) as usize, backend.addresses()[0].clone(), backend.name().to_owned())
         };
-        assert_eq!(choices(7), choices(7));
-        assert_ne!(choices(7), choices(8));
+        self.members().list.iter().map(checked).collect()
     }
 
-    /// Within three standard deviations of a binomial distribution.
-    #[test]
-    fn each_backend_gets_its_share() {
-        let (balancer, draws) = (balancer(1), 30_000_u32);
-        let mut counts = [0_u32; 3];
-        for _ in 0..draws {
-            counts[balancer.get_server(&Tried::default()).expect("three are usable")] += 1;
-        }
-        let deviation = (f64::from(draws) / 3.0 * (2.0 / 3.0)).sqrt();
-        for count in counts {
-            assert!((f64::from(count) - f64::from(draws) / 3.0).abs() < 3.0 * deviation, "{counts:?}");
+    fn check_result(&self, id: usize, result: Result<(), String>) {
+        let members = self.members();
+        let Some(member) = members.list.iter().find(|member| Arc::as_ptr(&member.backend) as usize == id) else {
+            return;
+        };
+        let good = result.is_ok();
+        if let Some(change) = member.backend.health.check(result, Instant::now()) {
+            log::log!(if good { log::Level::Info } else { log::Level::Warn }, "backend {}: {change}", member.backend);
+            self.line.call_all();
         }
     }
 
-    #[test]
-    fn a_tried_backend_is_not_chosen_again() {
-        let balancer = balancer(1);
-        let mut tried = Tried::default();
-        let mut chosen = Vec::new();
-        while let Some(place) = balancer.get_server(&tried) {
-            chosen.push(place);
-            tried.add(place);
-        }
-        chosen.sort_unstable();
-        assert_eq!(chosen, [0, 1, 2]);
+    fn sweep(&self, now: Instant) {
+        self.sweep_idle(now);
     }
 }

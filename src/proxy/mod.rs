@@ -91,19 +91,27 @@
 //! # Ok::<(), io::Error>(())
 //! ```
 
+mod affinity;
 pub mod answer;
+mod attempt;
 pub mod backend;
+mod budget;
 pub mod connection;
 pub mod error;
 pub mod exchange;
 pub mod facts;
+pub mod health;
 pub mod hop_by_hop;
+mod line;
 pub mod load_balancer;
+pub mod members;
 pub mod peer;
+mod policy;
 pub mod request;
 pub mod response;
 pub mod reverse_proxy;
 pub mod tunnel;
+pub mod upkeep;
 
 pub use error::Error;
 pub use load_balancer::LoadBalancer;

@@ -1,16 +1,15 @@
 //! The client's side of a connection, and what every step of serving it is given.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::reverse_proxy::ReverseProxyHandler;
-use crate::socketserver::{Buffer, Outgoing, Socket, Worker};
+use crate::socketserver::{Buffer, Outgoing, PeerAddress, Socket, Worker};
 
 /// A client: its socket, what it has sent and what it is to be sent.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) socket: Socket,
-    pub(super) address: SocketAddr,
+    pub(super) address: PeerAddress,
     pub(super) input: Buffer,
     pub(super) output: Outgoing,
 }

@@ -15,8 +15,8 @@ use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
 /// What is known of a request beside its head.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding<'a> {
-    /// Where the request came from.
-    pub client: IpAddr,
+    /// Where the request came from; `None` if the client has no address: it is on this machine.
+    pub client: Option<IpAddr>,
     /// Whether the client is a proxy whose X-Forwarded fields are believed.
     pub trusted: bool,
     /// How long the content is.
@@ -171,7 +171,10 @@ fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: 
         out.extend_from_slice(earlier);
         out.extend_from_slice(b", ");
     }
-    append_address(how.client, out);
+    match how.client {
+        Some(client) => append_address(client, out),
+        None => out.extend_from_slice(b"unknown"), // RFC 7239 §6.
+    }
     out.extend_from_slice(b"\r\n");
     append_field(b"X-Forwarded-Proto", said(Field::XForwardedProto).next().unwrap_or(b"http"), out);
     append_field(b"X-Forwarded-Host", said(Field::XForwardedHost).next().unwrap_or(host), out);
@@ -209,7 +212,7 @@ mod tests {
             let mut head = RequestHead::default();
             let limits = HeadLimits { bytes: 256, start_line: 64, field_lines: 4 };
             head.parse(text.as_bytes(), &limits).expect("a well-formed head");
-            let (client, framing) = ([192, 0, 2, 1].into(), BodyFraming::None);
+            let (client, framing) = (Some([192, 0, 2, 1].into()), BodyFraming::None);
             let how = Forwarding { client, trusted: false, framing, upgrade: false, id: "1" };
             let mut out = Vec::new();
             prepare_request(&head, &ConnectionOptions::of(&head.headers), &how, &mut out);

@@ -1,28 +1,25 @@
 //! The reverse proxy: what all its connections share.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::connection::ClientConnection;
 use super::exchange::Exchange;
 use super::facts::{Facts, RequestId};
 use super::load_balancer::LoadBalancer;
+use super::upkeep;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
 use crate::access::LogFormat;
 use crate::network::Network;
 use crate::settings::Settings;
-use crate::socketserver::{Next, RequestHandler, Socket};
+use crate::socketserver::{Next, PeerAddress, RequestHandler, Socket};
 
 /// Exchanges kept for the next requests. Beyond that many at once, memory is better given back.
 const SPARE_EXCHANGES: usize = 64;
-
-/// How often idle backend connections are looked through.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Forwards requests to the backends of a load balancer, and their responses to the clients.
 ///
@@ -42,7 +39,9 @@ impl ReverseProxyHandler {
     /// A proxy in front of the backends of `balancer`, which may be shared.
     #[must_use]
     pub fn new(balancer: Arc<LoadBalancer>, settings: Settings) -> ReverseProxyHandler {
-        keep_swept(&balancer);
+        if let Some(discovery) = balancer.take_discovery() {
+            upkeep::tend(&balancer, discovery);
+        }
         ReverseProxyHandler {
             balancer,
             settings,
@@ -79,7 +78,7 @@ impl ReverseProxyHandler {
         self.access_log
     }
 
-    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+    pub(super) fn trusts(&self, peer: Option<IpAddr>) -> bool {
         self.trusted.iter().any(|network| network.contains(peer))
     }
 
@@ -100,23 +99,7 @@ impl ReverseProxyHandler {
 }
 
 impl RequestHandler for ReverseProxyHandler {
-    fn handle(self: Arc<Self>, request: Socket, client_address: SocketAddr) -> Next {
+    fn handle(self: Arc<Self>, request: Socket, client_address: PeerAddress) -> Next {
         ClientConnection::begin(self, request, client_address)
-    }
-}
-
-/// Closes idle backend connections when their time is over, on a thread of its own, for as long as the balancer lives.
-fn keep_swept(balancer: &Arc<LoadBalancer>) {
-    let balancer: Weak<LoadBalancer> = Arc::downgrade(balancer);
-    let sweeping = move || {
-        while let Some(balancer) = balancer.upgrade() {
-            balancer.sweep(Instant::now());
-            drop(balancer);
-            thread::sleep(SWEEP_EVERY);
-        }
-    };
-    let started = thread::Builder::new().name("sweeper".to_owned()).stack_size(64 * 1024).spawn(sweeping);
-    if let Err(error) = started {
-        log::warn!("no thread to close idle connections, they close when next looked at: {error}");
     }
 }

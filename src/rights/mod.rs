@@ -8,7 +8,7 @@
 mod sandbox;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use log::Level;
 use nix::unistd::{Gid, Uid, setgid, setuid};
@@ -24,15 +24,29 @@ pub struct Identity {
     pub gid: u32,
 }
 
+/// What the process still has to do when it has given up its rights. By default: nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs<'a> {
+    /// The access log, which may have to be opened anew.
+    pub access_log: Option<&'a Path>,
+    /// Directories of files that are read later, such as the configuration's. Not the files themselves: one that was
+    /// replaced is another one.
+    pub read: &'a [PathBuf],
+    /// Directories in which Unix sockets are made, replaced and removed.
+    pub sockets: &'a [PathBuf],
+    /// Whether TCP ports are bound later, when a changed configuration says so.
+    pub binds: bool,
+}
+
 /// A line for the log and its level.
 pub type Note = (Level, String);
 
 /// Becomes `user`, and, if `sandbox` says so, shuts the process off from all files but those that serving needs and
-/// the place of `access_log`, which may have to be opened anew.
+/// those of `needs`.
 ///
 /// # Errors
 /// A sentence, if it cannot become `user`. A sandbox that the system does not offer is a line, and no error.
-pub fn give_up(user: Option<&Identity>, sandbox: bool, access_log: Option<&Path>) -> Result<Vec<Note>, String> {
+pub fn give_up(user: Option<&Identity>, sandbox: bool, needs: &Needs<'_>) -> Result<Vec<Note>, String> {
     let mut notes = Vec::new();
     if let Some(user @ Identity { name, uid, gid }) = user {
         become_user(user).map_err(|why| format!("cannot become {name} (uid {uid}, gid {gid}): {why}"))?;
@@ -42,7 +56,7 @@ pub fn give_up(user: Option<&Identity>, sandbox: bool, access_log: Option<&Path>
         notes.push((Level::Warn, note.to_owned()));
     }
     if sandbox {
-        notes.push(confine(access_log));
+        notes.push(confine(needs));
     }
     Ok(notes)
 }
@@ -78,11 +92,11 @@ fn leave_groups() -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn confine(access_log: Option<&Path>) -> Note {
-    sandbox::confine(access_log)
+fn confine(needs: &Needs<'_>) -> Note {
+    sandbox::confine(needs)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn confine(_: Option<&Path>) -> Note {
+fn confine(_: &Needs<'_>) -> Note {
     (Level::Debug, "not confined: this system has no Landlock".to_owned())
 }

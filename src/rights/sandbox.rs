@@ -1,16 +1,16 @@
-//! The sandbox: Landlock, Linux's way for a process without rights to give up those to files. Input: the access log's
-//! path. Output: a line for the log that says what holds. Sockets, and files that are open already, are not touched.
+//! The sandbox: Landlock, Linux's way for a process without rights to give up those to files. Input: what it still
+//! needs. Output: a line for the log that says what holds. Sockets, and files that are open already, are not touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use log::Level;
 
-use super::Note;
+use super::{Needs, Note};
 
 /// What is forbidden: all that this version of Landlock (Linux 6.12) can forbid, as far as the kernel knows it. Not a
 /// later one: the ninth could forbid connecting to Unix sockets, which name services use.
@@ -44,10 +44,10 @@ const READ: [&str; 14] = [
 ];
 
 /// Confines the calling thread, and those that it starts from now on.
-pub(super) fn confine(access_log: Option<&Path>) -> Note {
-    let written = access_log.and_then(written);
-    match restrict(written.as_deref()) {
-        Ok(status) => describe(&status, written.as_deref()),
+pub(super) fn confine(needs: &Needs<'_>) -> Note {
+    let written = needs.access_log.and_then(written);
+    match restrict(written.as_deref(), needs) {
+        Ok(status) => describe(&status, written.as_deref(), needs),
         Err(error) => (Level::Warn, format!("not confined: Landlock fails: {error}")),
     }
 }
@@ -60,33 +60,57 @@ fn written(access_log: &Path) -> Option<PathBuf> {
 }
 
 /// Paths that do not exist, or that this user cannot reach, are left out.
-fn restrict(written: Option<&Path>) -> Result<RestrictionStatus, RulesetError> {
+fn restrict(written: Option<&Path>, needs: &Needs<'_>) -> Result<RestrictionStatus, RulesetError> {
     let resolv_conf = fs::canonicalize("/etc/resolv.conf").ok();
     let resolv_conf = resolv_conf.as_deref().and_then(Path::parent);
-    let read = READ.iter().map(Path::new).chain(resolv_conf);
-    Ruleset::default()
-        .handle_access(AccessFs::from_all(FORBIDDEN))?
-        // All ports are bound by now. Connecting stays as it is.
-        .handle_access(AccessNet::BindTcp)?
-        .scope(Scope::from_all(FORBIDDEN))?
-        .create()?
-        .add_rules(path_beneath_rules(read, AccessFs::ReadFile))?
-        .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
-        .add_rules(path_beneath_rules(written, AccessFs::WriteFile | AccessFs::MakeReg))?
-        .restrict_self()
+    let (later, sockets) = (needs.read.iter().map(PathBuf::as_path), needs.sockets.iter().map(PathBuf::as_path));
+    let read: Vec<&Path> = READ.iter().map(Path::new).chain(resolv_conf).chain(later).collect();
+    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(FORBIDDEN))?;
+    // Landlock knows single ports only: which one a changed configuration will name, nobody can tell. Connecting stays
+    // as it is.
+    if !needs.binds {
+        ruleset = ruleset.handle_access(AccessNet::BindTcp)?;
+    }
+    let mut ruleset = ruleset.scope(Scope::from_all(FORBIDDEN))?.create()?;
+    // One loop, because each list with a type of its own would bring all of this into the program once more.
+    for (paths, access) in [
+        (read, AccessFs::ReadFile.into()),
+        (vec![Path::new("/dev/null")], AccessFs::ReadFile | AccessFs::WriteFile),
+        (written.into_iter().collect(), AccessFs::WriteFile | AccessFs::MakeReg),
+        (sockets.collect(), AccessFs::MakeSock | AccessFs::RemoveFile),
+    ] {
+        ruleset = ruleset.add_rules(path_beneath_rules::<Vec<&Path>, _, BitFlags<AccessFs>>(paths, access))?;
+    }
+    ruleset.restrict_self()
 }
 
-fn describe(status: &RestrictionStatus, written: Option<&Path>) -> Note {
+fn describe(status: &RestrictionStatus, written: Option<&Path>, needs: &Needs<'_>) -> Note {
     let LandlockStatus::Available { effective_abi, .. } = status.landlock else {
         return (Level::Info, "not confined: this kernel does not offer Landlock".to_owned());
     };
     if status.ruleset == RulesetStatus::NotEnforced {
         return (Level::Warn, "not confined: Landlock did not take hold".to_owned());
     }
-    let written = written.map_or("writes no file".to_owned(), |path| format!("writes to {} only", path.display()));
-    let ports = if effective_abi >= FORBIDS_PORTS { ", opens no further TCP port" } else { "" };
-    (
-        Level::Info,
-        format!("confined by Landlock: {written}, reads what looking up names needs, starts no program{ports}"),
-    )
+    let mut text = String::from("confined by Landlock: ");
+    match written {
+        None => text.push_str("writes no file"),
+        Some(path) => text.extend(["writes to ", &path.to_string_lossy(), " only"]),
+    }
+    name(&mut text, ", makes sockets in ", needs.sockets);
+    text.push_str(", reads what looking up names needs");
+    name(&mut text, " and ", needs.read);
+    text.push_str(", starts no program");
+    if effective_abi >= FORBIDS_PORTS && !needs.binds {
+        text.push_str(", opens no further TCP port");
+    }
+    (Level::Info, text)
+}
+
+/// Adds the directories, if there are any.
+fn name(text: &mut String, what: &str, directories: &[PathBuf]) {
+    let mut before = what;
+    for directory in directories {
+        text.extend([before, &directory.to_string_lossy()]);
+        before = " and ";
+    }
 }

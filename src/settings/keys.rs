@@ -34,10 +34,11 @@ const MIB: u64 = 1 << 20;
 /// Where `off` is false, no limit would break what the timeout is for, or (`keepalive`) would be misread as "do not
 /// keep alive".
 #[rustfmt::skip] // A table is read by its rows.
-static KEYS: [(&str, Slot); 24] = [
+static KEYS: [(&str, Slot); 33] = [
     ("timeouts.header", Time { at: |s| &mut s.timeouts.header, off: true }),
     ("timeouts.keepalive", Time { at: |s| &mut s.timeouts.keepalive, off: false }),
     ("timeouts.body_idle", Time { at: |s| &mut s.timeouts.body_idle, off: true }),
+    ("timeouts.slow", Time { at: |s| &mut s.timeouts.slow, off: true }),
     ("timeouts.send", Time { at: |s| &mut s.timeouts.send, off: true }),
     ("timeouts.queue", Time { at: |s| &mut s.timeouts.queue, off: false }),
     ("timeouts.connect", Time { at: |s| &mut s.timeouts.connect, off: false }),
@@ -57,6 +58,14 @@ static KEYS: [(&str, Slot); 24] = [
     ("limits.connections", AutoCount { at: |s| &mut s.limits.connections, range: 1..=1_000_000 }),
     ("backends.keepalive", Time { at: |s| &mut s.keepalive.idle, off: false }),
     ("backends.max_idle", Count { at: |s| &mut s.keepalive.max_idle, range: 0..=65_536 }),
+    ("backends.resolve", Time { at: |s| &mut s.upkeep.resolve, off: false }),
+    ("backends.max_fails", SmallCount { at: |s| &mut s.upkeep.max_fails, range: 0..=1000 }),
+    ("backends.fail_timeout", Time { at: |s| &mut s.upkeep.fail_timeout, off: false }),
+    ("backends.slow_start", Time { at: |s| &mut s.upkeep.slow_start, off: false }),
+    ("health.interval", Time { at: |s| &mut s.checks.interval, off: false }),
+    ("health.timeout", Time { at: |s| &mut s.checks.timeout, off: false }),
+    ("health.rise", SmallCount { at: |s| &mut s.checks.rise, range: 1..=1000 }),
+    ("health.fall", SmallCount { at: |s| &mut s.checks.fall, range: 1..=1000 }),
     ("retry.attempts", SmallCount { at: |s| &mut s.retry.attempts, range: 1..=10 }),
     ("retry.within", Time { at: |s| &mut s.retry.within, off: true }),
 ];
@@ -197,12 +206,14 @@ mod tests {
     /// The table of defaults that is printed for people.
     #[test]
     fn the_keys_and_their_defaults() {
-        let want = "timeouts.header=10s timeouts.keepalive=60s timeouts.body_idle=30s timeouts.send=30s \
+        let want = "timeouts.header=10s timeouts.keepalive=60s timeouts.body_idle=30s timeouts.slow=20s timeouts.send=30s \
             timeouts.queue=5s timeouts.connect=4s timeouts.response=60s timeouts.response_idle=60s \
             timeouts.tunnel=10m timeouts.expect=1s timeouts.shutdown=8s limits.header_bytes=16KiB \
             limits.request_line=8KiB limits.headers=100 limits.response_header_bytes=64KiB limits.body=none \
             limits.interim=16 limits.chunk_line=4KiB limits.min_rate=500B limits.connections=auto \
-            backends.keepalive=4s backends.max_idle=1024 retry.attempts=2 retry.within=10s";
+            backends.keepalive=4s backends.max_idle=1024 backends.resolve=10s \
+            backends.max_fails=2 backends.fail_timeout=10s backends.slow_start=10s health.interval=10s \
+            health.timeout=3s health.rise=2 health.fall=3 retry.attempts=2 retry.within=10s";
         let got: Vec<String> = defaults().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(got, want.split_whitespace().collect::<Vec<_>>());
     }

@@ -2,7 +2,11 @@
 //! `timeouts.response=3s`. Output: [`Settings`]. Pure data: nothing here waits or counts. How values are read and
 //! written is in `keys.rs`.
 
+pub mod address;
+pub mod group;
 mod keys;
+pub mod listen;
+pub mod route;
 pub(crate) mod suggest;
 mod units;
 
@@ -32,6 +36,9 @@ pub struct Timeouts {
     pub keepalive: Duration,
     /// Between two reads of a request's content. Default 30 s. Never a total: totals kill slow uploads. Then 408.
     pub body_idle: Duration,
+    /// How long a client may send or take content at less than [`Limits::min_rate`], in time spent waiting for it.
+    /// Default 20 s: a phone in a tunnel comes out again. Then 408, or the connection is cut.
+    pub slow: Duration,
     /// One blocked write to the client. Default 30 s. Then the connection is cut and logged as 499.
     pub send: Duration,
     /// From a request's being ready until a worker is free. Default 5 s: a full house must say so. Then 503 with
@@ -62,6 +69,7 @@ impl Default for Timeouts {
             header: Duration::from_secs(10),
             keepalive: Duration::from_secs(60),
             body_idle: Duration::from_secs(30),
+            slow: Duration::from_secs(20),
             send: Duration::from_secs(30),
             queue: Duration::from_secs(5),
             connect: Duration::from_secs(4),
@@ -94,7 +102,7 @@ pub struct Limits {
     /// Bytes of one chunk-size line with its extensions. Default 4 KiB: extensions are ignored, so long ones are an
     /// attack. Then 400, or a cut connection for a backend's.
     pub chunk_line: usize,
-    /// Bytes per second that content must keep up, either way, after 20 s of grace; 0 is off. Default 500, Apache's
+    /// Bytes per second that content must keep up, either way, once [`Timeouts::slow`] has passed; 0 is off. Default 500, Apache's
     /// `MinRate`: ends the peer that sends one byte every 29 s. Then 408, or a cut connection.
     pub min_rate: u64,
     /// Client connections at once; `None` derives it from the limit of descriptors, (nofile − 64) / 2 and at most
@@ -155,6 +163,52 @@ impl Default for Retry {
     }
 }
 
+/// What is known of the backends of a group beside the traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upkeep {
+    /// How often names are looked up again. Default 10 s. The last good answer stays until there is another. Cannot be
+    /// off.
+    pub resolve: Duration,
+    /// So many failures in a row (no connection, no response in time, a connection that broke before a response) take
+    /// a backend out; 0 is never. Default 2: one may be bad luck.
+    pub max_fails: u32,
+    /// For so long it stays out; then one request tries it, and if that fails, it stays out for twice as long, up to
+    /// 60 s. Default 10 s. Cannot be off.
+    pub fail_timeout: Duration,
+    /// Over so long the share of a backend that has come back rises to its full one. Default 10 s: caches are cold.
+    pub slow_start: Duration,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self {
+            resolve: Duration::from_secs(10),
+            max_fails: 2,
+            fail_timeout: Duration::from_secs(10),
+            slow_start: Duration::from_secs(10),
+        }
+    }
+}
+
+/// When backends are checked actively, which they are if a path is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checks {
+    /// From one check of a backend to the next, ± a tenth. Default 10 s. Cannot be off.
+    pub interval: Duration,
+    /// For a whole check. Default 3 s. Then it has failed. Cannot be off.
+    pub timeout: Duration,
+    /// Good checks in a row that bring a backend back. Default 2.
+    pub rise: u32,
+    /// Bad checks in a row that take it out. Default 3.
+    pub fall: u32,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(10), timeout: Duration::from_secs(3), rise: 2, fall: 3 }
+    }
+}
+
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -166,6 +220,10 @@ pub struct Settings {
     pub keepalive: KeepAlive,
     /// Keys `retry.*`.
     pub retry: Retry,
+    /// Keys `backends.resolve`, `backends.max_fails`, `backends.fail_timeout` and `backends.slow_start`.
+    pub upkeep: Upkeep,
+    /// Keys `health.*`.
+    pub checks: Checks,
 }
 
 impl Settings {

@@ -144,6 +144,11 @@ impl Shared {
         self.registry.register(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0 as usize), Interest::READABLE)
     }
 
+    pub(super) fn watch_both(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0 as usize), both)
+    }
+
     pub(super) fn watch_writes(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0 as usize), both)

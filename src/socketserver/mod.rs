@@ -5,11 +5,13 @@
 //! | file | idea |
 //! |---|---|
 //! | [`server`] | the accept loop: [`TcpServer`], [`RequestHandler`] |
+//! | [`listener`], [`address`] | where connections come in: [`Listener`]; and from whom: [`PeerAddress`] |
 //! | [`conversation`] | a connection as a value: [`Conversation`], and what it waits for: [`Ticket`] |
 //! | [`workers`], [`worker`] | the pool: [`Workers`]; one of its threads: [`Worker`] |
 //! | [`crew`] | how the threads take turns at polling and working |
 //! | [`room`] | who waits where, and for what |
 //! | [`buffer`] | bytes received and not used, bytes to be sent |
+//! | [`connecting`] | a connection that is being made |
 //! | [`splice`] | socket to socket inside the kernel |
 //! | [`socket`] | [`Socket`]: tried without blocking, or blocked on with a deadline |
 //!
@@ -17,13 +19,13 @@
 //!
 //! ```
 //! use std::io::{Read, Write};
-//! use std::net::{SocketAddr, TcpStream};
+//! use std::net::TcpStream;
 //! use std::sync::Arc;
-//! use footbridge::socketserver::{Next, RequestHandler, Socket, TcpServer, Workers, blocking};
+//! use footbridge::socketserver::{Next, PeerAddress, RequestHandler, Socket, TcpServer, Workers, blocking};
 //!
 //! struct Echo;
 //! impl RequestHandler for Echo {
-//!     fn handle(self: Arc<Self>, mut request: Socket, _: SocketAddr) -> Next {
+//!     fn handle(self: Arc<Self>, mut request: Socket, _: PeerAddress) -> Next {
 //!         blocking(move || {
 //!             let mut bytes = [0; 1024];
 //!             loop {
@@ -48,10 +50,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod address;
 mod blocking;
 pub mod buffer;
+pub mod connecting;
 pub mod conversation;
 pub mod crew;
+pub mod listener;
 pub mod readiness;
 pub mod room;
 pub mod server;
@@ -60,11 +65,14 @@ pub mod splice;
 pub mod worker;
 pub mod workers;
 
+pub use address::PeerAddress;
 pub use buffer::{Buffer, Outgoing};
+pub use connecting::{Connecting, Unfinished, is_exhausted};
 pub use conversation::{Conversation, Next, Ticket, Wake, blocking};
+pub use listener::Listener;
 pub use readiness::Readiness;
 pub use room::Token;
 pub use server::{RequestHandler, ShutdownHandle, TcpServer};
 pub use socket::Socket;
-pub use worker::Worker;
+pub use worker::{Caller, Worker};
 pub use workers::Workers;

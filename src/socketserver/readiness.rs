@@ -17,6 +17,8 @@ impl Readiness {
     pub const HALF_CLOSED: Readiness = Readiness(4);
     /// The connection is gone in both directions (RST, or both sides ended).
     pub const BROKEN: Readiness = Readiness(8);
+    /// Not the socket's doing: somebody called for whoever waits there ([`Caller`](super::Caller)).
+    pub const CALLED: Readiness = Readiness(16);
 
     /// Whether the two sets have a member in common.
     #[must_use]

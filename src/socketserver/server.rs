@@ -3,18 +3,21 @@
 //! Python: `socketserver.TCPServer`, the verbs as there: [`TcpServer::serve_forever`] calls `get_request`,
 //! `verify_request` and `process_request` for each connection, and [`RequestHandler::handle`] finishes it.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags};
+
+use super::address::PeerAddress;
 use super::conversation::Next;
+use super::listener::Listener;
 use super::socket::Socket;
 use super::workers::Workers;
-
-/// Connections that the kernel completes before they are accepted; it cuts this to what it allows (`somaxconn`).
-const BACKLOG: i32 = 4096;
+use crate::settings::listen::ListenAddress;
 
 /// Serves connections of one kind. One handler serves them all: what they share are its fields.
 ///
@@ -24,29 +27,34 @@ const BACKLOG: i32 = 4096;
 #[doc(alias = "BaseRequestHandler")]
 pub trait RequestHandler: Send + Sync + 'static {
     /// Takes on a connection that was just accepted. Called on the accept loop's thread: it must not block.
-    fn handle(self: Arc<Self>, request: Socket, client_address: SocketAddr) -> Next;
+    fn handle(self: Arc<Self>, request: Socket, client_address: PeerAddress) -> Next;
 }
 
 /// A listening socket and the handler of its connections.
 ///
-/// Python: `socketserver.TCPServer`.
+/// Python: `socketserver.TCPServer`. Departs: it serves Unix sockets, too, where Python has `UnixStreamServer`: what
+/// differs is the [`Listener`].
 #[doc(alias = "TCPServer")]
 #[doc(alias = "ThreadingTCPServer")]
+#[doc(alias = "UnixStreamServer")]
 pub struct TcpServer<H> {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
+    address: ListenAddress,
     handler: Arc<H>,
     workers: Workers,
     /// At most this many connections at once; more wait in the kernel's queue.
     most_connections: usize,
     stopping: Arc<AtomicBool>,
+    /// Readable when the accept loop is to end.
+    wake: PipeReader,
+    waker: Arc<PipeWriter>,
 }
 
 /// Ends a server's accept loop from another thread.
 #[derive(Clone, Debug)]
 pub struct ShutdownHandle {
     stopping: Arc<AtomicBool>,
-    address: SocketAddr,
+    waker: Arc<PipeWriter>,
 }
 
 impl<H: RequestHandler> TcpServer<H> {
@@ -65,19 +73,24 @@ impl<H: RequestHandler> TcpServer<H> {
     /// Serves a socket that listens already: binding may need rights, or come at a time, that serving must not have.
     ///
     /// # Errors
-    /// If the listener is no TCP socket.
-    pub fn with_listener(listener: TcpListener, handler: Arc<H>, workers: &Workers) -> io::Result<TcpServer<H>> {
-        // Small writes leave at once; each write of ours is as large as it can be. Accepted sockets inherit this.
-        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
-        // Once more, because std asks for a queue of 128: a burst of more clients would lose SYNs, a second each.
-        rustix::net::listen(&listener, BACKLOG)?;
+    /// If the listener is no such socket, or there is no descriptor left.
+    pub fn with_listener(
+        listener: impl Into<Listener>,
+        handler: Arc<H>,
+        workers: &Workers,
+    ) -> io::Result<TcpServer<H>> {
+        let listener = listener.into();
+        listener.prepare()?;
+        let (wake, waker) = io::pipe()?;
         Ok(TcpServer {
-            address: listener.local_addr()?,
+            address: listener.address()?,
             listener,
             handler,
             workers: workers.clone(),
             most_connections: usize::MAX,
             stopping: Arc::new(AtomicBool::new(false)),
+            wake,
+            waker: Arc::new(waker),
         })
     }
 
@@ -89,51 +102,68 @@ impl<H: RequestHandler> TcpServer<H> {
     }
 
     /// The address that it listens on; the port is the real one if 0 was asked for.
+    ///
+    /// # Panics
+    /// If it listens on a Unix socket: [`TcpServer::listen_address`] answers for both.
     #[must_use]
     #[doc(alias = "server_address")]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        let ListenAddress::Inet(address) = &self.address else { panic!("a Unix socket has no IP address") };
+        *address
+    }
+
+    /// Where it listens, on whichever kind of socket.
+    #[must_use]
+    pub fn listen_address(&self) -> &ListenAddress {
+        &self.address
     }
 
     /// What ends [`TcpServer::serve_forever`].
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
-        ShutdownHandle { stopping: Arc::clone(&self.stopping), address: self.address }
+        ShutdownHandle { stopping: Arc::clone(&self.stopping), waker: Arc::clone(&self.waker) }
     }
 
     /// Hands each connection to the workers, until shut down. What was connected by then is still served.
     ///
-    /// Python: `serve_forever(poll_interval)`. Departs: no polling; [`ShutdownHandle::shutdown`] connects to us.
+    /// Python: `serve_forever(poll_interval)`. Departs: no interval; [`ShutdownHandle::shutdown`] wakes it.
     pub fn serve_forever(&self) {
         while !self.stopping.load(Ordering::Acquire) {
             let Some((request, client_address)) = self.get_request() else { continue };
             self.process_request(request, client_address);
         }
+        self.listener.remove_file();
         self.empty_backlog();
     }
 
-    /// Waits for a connection; `None` if accepting failed.
+    /// The next connection, after a wait if there is none; `None` if accepting failed, or after the wait.
     ///
     /// Python: `get_request`. Departs: if as many are connected as may be, the newcomer waits until an idle connection
     /// was ended; and after an error such as EMFILE it pauses, since an error here must never end the server.
-    fn get_request(&self) -> Option<(TcpStream, SocketAddr)> {
+    fn get_request(&self) -> Option<(OwnedFd, PeerAddress)> {
         match self.listener.accept() {
             Ok(accepted) => {
                 self.workers.make_room(self.most_connections, &self.stopping);
-                Some(accepted)
+                return Some(accepted);
             }
-            Err(error) => {
-                self.handle_error(&error);
-                None
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_request(),
+            Err(error) => self.handle_error(&error),
+        }
+        None
+    }
+
+    /// Sleeps until somebody connects, or the server is shut down. Connecting to ourselves would wake a blocking accept
+    /// just as well, but perhaps that of another process which shares the socket.
+    fn await_request(&self) {
+        let mut either = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+        match rustix::event::poll(&mut either, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => self.handle_error(&error.into()),
         }
     }
 
     /// Python: `process_request`, `finish_request`. Departs: the worker is chosen later, when bytes have come.
-    fn process_request(&self, request: TcpStream, client_address: SocketAddr) {
-        if !cfg!(target_os = "linux") && request.set_nodelay(true).is_err() {
-            return; // It is gone already.
-        }
+    fn process_request(&self, request: OwnedFd, client_address: PeerAddress) {
         match self.workers.register(request) {
             Ok(request) => {
                 let next = Arc::clone(&self.handler).handle(request, client_address);
@@ -153,9 +183,10 @@ impl<H: RequestHandler> TcpServer<H> {
         self.workers.wait_for_an_end(PAUSE);
     }
 
-    /// Those whose connection the kernel has completed believe that they are being served.
+    /// Those whose connection the kernel has completed believe that they are being served. In the queue of an inherited
+    /// socket they are: by whoever shares it, or comes next.
     fn empty_backlog(&self) {
-        if self.listener.set_nonblocking(true).is_err() {
+        if self.listener.is_inherited() {
             return;
         }
         while let Ok((request, client_address)) = self.listener.accept() {
@@ -170,18 +201,7 @@ impl ShutdownHandle {
     /// Python: `shutdown`.
     pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
-        // Wakes the accept loop. If this fails, it is because nobody accepts any more.
-        let _ = TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1));
+        // If this fails, it is because nobody accepts any more, or because thousands have woken it before.
+        let _ = (&*self.waker).write(&[0]);
     }
-}
-
-/// An address under which this machine reaches a listener: one that listens on all addresses is on loopback too.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }

@@ -9,24 +9,23 @@
 //! more until the next edge, and [`Socket::try_read`] says so without asking the kernel again.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::crew::Shared;
 use super::readiness::Readiness;
 use super::room::Token;
 
-/// A connected stream socket. Dropping it closes the connection and frees its place in the room.
+/// A connected stream socket, TCP or Unix. Dropping it closes the connection and frees its place in the room.
 ///
 /// Python: `request` / `connection` of a `BaseRequestHandler`.
 #[doc(alias = "connection")]
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    stream: OwnedFd,
     place: Option<Place>,
     /// An edge came since a read last found the end of what had arrived.
     pub(super) readable: bool,
@@ -58,23 +57,35 @@ impl Drop for Place {
 impl Socket {
     /// A socket for plain blocking use, such as a client's.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Socket {
+    pub fn new(stream: impl Into<OwnedFd>) -> Socket {
         // Without a registration no edge will ever tell, so every call asks the kernel.
-        Socket::with_place(stream, None)
+        Socket::with_place(stream.into(), None)
     }
 
     /// Registers the socket with the poller behind `workers`, once and edge-triggered, so that it can wait.
     ///
     /// # Errors
     /// What registering with the poller returns, such as no memory for another watch.
-    pub(super) fn register(stream: TcpStream, workers: &Arc<Shared>) -> io::Result<Socket> {
+    pub(super) fn register(stream: OwnedFd, workers: &Arc<Shared>) -> io::Result<Socket> {
         let token = workers.take_place();
         let place = Place { workers: Arc::clone(workers), token, watches_writes: false };
         workers.watch(stream.as_fd(), token)?;
         Ok(Socket::with_place(stream, Some(place)))
     }
 
-    fn with_place(stream: TcpStream, place: Option<Place>) -> Socket {
+    /// As [`Socket::register`], for a socket in non-blocking mode that is not connected yet: a write edge tells when it
+    /// is.
+    pub(super) fn register_connecting(stream: OwnedFd, workers: &Arc<Shared>) -> io::Result<Socket> {
+        let token = workers.take_place();
+        let place = Place { workers: Arc::clone(workers), token, watches_writes: true };
+        workers.watch_both(stream.as_fd(), token)?;
+        let socket = Socket::with_place(stream, Some(place));
+        #[cfg(target_os = "linux")]
+        let socket = Socket { never_blocks: true, ..socket };
+        Ok(socket)
+    }
+
+    fn with_place(stream: OwnedFd, place: Option<Place>) -> Socket {
         let unwatched = place.is_none();
         Socket {
             stream,
@@ -191,7 +202,7 @@ impl Socket {
     pub(super) fn try_send(
         &mut self,
         length: usize,
-        send: impl Fn(&TcpStream) -> rustix::io::Result<usize>,
+        send: impl Fn(&OwnedFd) -> rustix::io::Result<usize>,
     ) -> io::Result<usize> {
         if !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -209,7 +220,7 @@ impl Socket {
     #[cfg(target_os = "linux")]
     pub(super) fn stop_blocking(&mut self) -> io::Result<()> {
         if !self.never_blocks {
-            self.stream.set_nonblocking(true)?;
+            rustix::io::ioctl_fionbio(&self.stream, true)?;
             self.never_blocks = true;
         }
         Ok(())
@@ -230,7 +241,7 @@ impl Socket {
     pub(super) fn retried<F: Copy>(
         &self,
         flags: F,
-        mut call: impl FnMut(&TcpStream, F) -> rustix::io::Result<usize>,
+        mut call: impl FnMut(&OwnedFd, F) -> rustix::io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
             match call(&self.stream, flags) {
@@ -247,7 +258,8 @@ impl Socket {
         matches!(peeked, Err(rustix::io::Errno::AGAIN))
     }
 
-    /// Makes closing the socket reset the connection: the peer sees an error instead of an end.
+    /// Makes closing the socket reset the connection: the peer sees an error instead of an end. A Unix socket knows no
+    /// such thing: there, only the message's framing shows that it was cut.
     pub fn reset_on_close(&self) {
         // It fails on a connection that is gone already, which is as well.
         let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
@@ -256,9 +268,9 @@ impl Socket {
     /// Ends our side: the peer reads the end of the stream, and can still send.
     ///
     /// # Errors
-    /// As [`TcpStream::shutdown`].
+    /// As [`std::net::TcpStream::shutdown`].
     pub fn end_writes(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        Ok(rustix::net::shutdown(&self.stream, Shutdown::Write)?)
     }
 
     /// Whether the connection was reset, or ended in both directions.

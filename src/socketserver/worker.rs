@@ -2,14 +2,17 @@
 
 use std::any::Any;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::buffer::Lendable;
 use super::conversation::{Next, Wake};
 use super::crew::Shared;
-use super::room::Ready;
+use super::readiness::Readiness;
+use super::room::{Ready, Token};
 
 /// A buffer to work in. The worker lends it to whichever conversation it serves, so waiting connections hold none.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -81,8 +84,19 @@ impl Worker {
     ///
     /// # Errors
     /// If the poller takes no more.
-    pub fn register(&self, stream: std::net::TcpStream) -> io::Result<super::Socket> {
-        super::Socket::register(stream, &self.shared)
+    pub fn register(&self, stream: impl Into<OwnedFd>) -> io::Result<super::Socket> {
+        super::Socket::register(stream.into(), &self.shared)
+    }
+
+    /// As [`Worker::register`], for a socket in non-blocking mode that is not connected yet.
+    pub(super) fn register_connecting(&self, stream: std::os::fd::OwnedFd) -> io::Result<super::Socket> {
+        super::Socket::register_connecting(stream, &self.shared)
+    }
+
+    /// What wakes the conversation that waits at `seat` for [`Readiness::CALLED`].
+    #[must_use]
+    pub fn caller(&self, seat: Token) -> Caller {
+        Caller { shared: Arc::clone(&self.shared), seat }
     }
 
     /// Runs a call that may block, and lets another worker take turns meanwhile.
@@ -115,6 +129,25 @@ impl Worker {
             if room.capacity() == BUFFER_BYTES && self.buffers.len() < SPARE_BUFFERS {
                 self.buffers.push(room);
             }
+        }
+    }
+}
+
+/// Calls a conversation that waits in the room for something that is no socket's doing. A call that comes before it
+/// waits is kept; one that comes after its end is not heard.
+#[derive(Debug)]
+pub struct Caller {
+    shared: Arc<Shared>,
+    seat: Token,
+}
+
+impl Caller {
+    /// Wakes it.
+    pub fn call(&self) {
+        let mut crew = self.shared.crew();
+        crew.room.edge(self.seat, Readiness::CALLED, Instant::now());
+        if crew.room.has_ready() {
+            drop(self.shared.call_somebody(crew));
         }
     }
 }

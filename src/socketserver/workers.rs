@@ -3,6 +3,7 @@
 //! How the workers share their work is told in [`super::crew`].
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ impl Workers {
     ///
     /// # Errors
     /// If the poller takes no more.
-    pub(super) fn register(&self, stream: std::net::TcpStream) -> io::Result<super::Socket> {
+    pub(super) fn register(&self, stream: OwnedFd) -> io::Result<super::Socket> {
         super::Socket::register(stream, &self.0)
     }
 

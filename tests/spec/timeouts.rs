@@ -100,6 +100,41 @@ fn content_that_stops_gets_408_and_is_cut_off() {
     });
 }
 
+/// `limits.min_rate`: who sends a byte now and then to stay below `timeouts.body_idle` is not waited for any longer.
+#[test]
+fn content_that_drips_below_the_minimum_rate_gets_408() {
+    let gate = Gate::set(&["limits.min_rate=100KiB", "timeouts.slow=1s"]);
+    let mut client = gate.proxy().send(post("/", "Content-Length: 1000000\r\n", ""));
+    let begun = Instant::now();
+    let is_answered = within(PATIENCE, || {
+        client.try_send("x");
+        !client.is_quiet_for(Duration::from_millis(20))
+    });
+    assert!(is_answered, "bytes are still taken");
+    assert!(begun.elapsed() > Duration::from_secs(1), "the grace is not waited for");
+    assert_eq!(client.reply().status(), 408);
+}
+
+/// ... and so is a reader who takes a little now and then.
+#[test]
+fn a_reader_below_the_minimum_rate_is_cut_off() {
+    let length = 1_u64 << 30;
+    let backend = ScriptedBackend::running(move |connection: &mut Connection| {
+        connection.request();
+        connection.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+        while connection.send_bytes(&[b'x'; 65536]) {}
+    });
+    let proxy = Proxy::set(&backend, &["limits.min_rate=1GiB", "timeouts.slow=1s"]);
+    let mut client = proxy.send(get("/"));
+    let is_logged = within(PATIENCE, || {
+        // A megabyte or two a second: enough that the proxy can send now and then, and notice.
+        client.read_some();
+        std::thread::sleep(Duration::from_millis(5));
+        proxy.stdout().contains(" 499 ")
+    });
+    assert!(is_logged, "it is still served: {}", proxy.stdout());
+}
+
 /// The deadline of content is between bytes, never a total: a slow upload is served however long it takes.
 #[test]
 fn slow_content_is_served_however_long_it_takes() {

@@ -5,19 +5,22 @@
 //! each other: a backend may answer before the request is complete. What can go wrong comes out as an
 //! [`Error`] that says whose fault it is; [`super::connection`] answers it.
 //!
-//! Here is the request's way; the response's is in `response.rs`, waits and their ends in `waiting.rs`, second attempts
-//! in `retry.rs`.
+//! Here is the request's way; how it gets a backend's connection is in `forwarding.rs`, the response's way in
+//! `response.rs`, waits and their ends in `waiting.rs`, second attempts in `retry.rs`.
 
+mod forwarding;
 mod response;
 mod retry;
 mod waiting;
 
 use std::time::Instant;
 
+use super::attempt::Attempt;
 use super::backend::Forwarded;
 use super::error::Error;
 use super::facts::Facts;
 use super::hop_by_hop::ConnectionOptions;
+use super::line::Spot;
 use super::load_balancer::Tried;
 use super::peer::{Context, Peer};
 use super::request::{self, Forwarding};
@@ -44,7 +47,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) client: Readiness,
-    pub(super) backend: (Token, Readiness),
+    pub(super) backend: Option<(Token, Readiness)>,
     pub(super) deadline: Instant,
 }
 
@@ -61,9 +64,15 @@ pub(super) struct Exchange {
     tried: Tried,
     retries: u32,
     forwarded: Option<Forwarded>,
+    /// A backend that was asked for a connection.
+    attempt: Option<Attempt>,
+    /// The place in line for a backend, and since when.
+    spot: Option<(Spot, Instant)>,
     to_backend: Outgoing,
     /// The request's content, until it is sent.
     upload: Option<Relay>,
+    /// The request's content once it is sent, or lost, in case it has to be sent again.
+    sent: Option<Relay>,
     /// The backend takes no more of the request, but may still answer it.
     upload_lost: bool,
     /// When the last of the request was sent, or the last interim response came.
@@ -93,8 +102,11 @@ impl Exchange {
             tried: Tried::default(),
             retries: 0,
             forwarded: None,
+            attempt: None,
+            spot: None,
             to_backend: Outgoing::default(),
             upload: None,
+            sent: None,
             upload_lost: false,
             asked: now,
             expects_until: None,
@@ -146,7 +158,8 @@ impl Exchange {
         let limits = &cx.handler.settings().limits;
         self.upload = (self.framing != BodyFraming::None).then(|| {
             let decoder = BodyDecoder::new(self.framing, limits);
-            Relay::new(decoder, self.framing == BodyFraming::Chunked).limited_to(limits.body)
+            let relay = Relay::new(decoder, self.framing == BodyFraming::Chunked).limited_to(limits.body);
+            if self.may_keep_content() { relay.keeping(retry::KEPT_CONTENT) } else { relay }
         });
     }
 
@@ -174,6 +187,8 @@ impl Exchange {
     pub(super) fn note_backend(&mut self, edges: Readiness) {
         if let Some(forwarded) = &mut self.forwarded {
             forwarded.connection.socket.note(edges);
+        } else if let Some(attempt) = &mut self.attempt {
+            attempt.note(edges);
         }
     }
 
@@ -191,34 +206,31 @@ impl Exchange {
     /// Why the exchange cannot be completed.
     pub(super) fn advance(&mut self, client: &mut Peer, cx: &mut Context<'_>) -> Result<Step, Error> {
         loop {
-            if self.forwarded.is_none() {
-                self.forward(client, cx)?;
+            if self.forwarded.is_none()
+                && let Some(wait) = self.forward(client, cx)?
+            {
+                return Ok(Step::Wait(wait));
             }
             match self.converse(client, cx) {
-                Err(Error::Backend(defect)) if self.may_retry(&defect, cx) => self.prepare_retry(cx),
+                Err(Error::Backend(defect)) => {
+                    self.blame(&defect, cx);
+                    if !self.may_retry(&defect, cx) {
+                        return Err(Error::Backend(defect));
+                    }
+                    self.prepare_retry(cx);
+                }
                 result => return result,
             }
         }
     }
 
-    /// Gets a connection to a backend, and makes the head that it will be sent.
-    fn forward(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<(), Error> {
-        let balancer = cx.handler.balancer();
-        let mut result = balancer.forward_request(&mut self.tried, self.retries > 0, cx.worker);
-        // A request that cannot be sent twice must not meet a connection that the backend has just closed.
-        let once = !retry::is_idempotent(self.request.method());
-        if matches!(&result, Ok(forwarded) if forwarded.reused && once && !forwarded.connection.socket.is_quiet()) {
-            result = balancer.forward_request(&mut self.tried, true, cx.worker);
-        }
-        self.facts.tries = self.tried.attempts;
-        self.facts.backend = self.tried.last.take();
-        let forwarded = result?;
+    /// Makes the head that the backend is sent.
+    fn prepare(&mut self, forwarded: Forwarded, client: &Peer, cx: &mut Context<'_>) {
         self.facts.connect = forwarded.connect_time;
         self.forwarded = Some(forwarded);
-
         let id = self.facts.id.text();
         let how = Forwarding {
-            client: client.address.ip().to_canonical(),
+            client: client.address.ip(),
             trusted: cx.handler.trusts(client.address.ip()),
             framing: self.framing,
             upgrade: self.upgrade,
@@ -227,8 +239,8 @@ impl Exchange {
         cx.worker.lend(&mut self.to_backend);
         let options = ConnectionOptions::of(&self.request.headers);
         request::prepare_request(&self.request, &options, &how, self.to_backend.bytes());
+        self.send_again();
         self.asked = cx.now;
-        Ok(())
     }
 
     /// Both directions, once.
@@ -283,15 +295,16 @@ impl Exchange {
             self.asked = cx.now;
         }
         if flow == Flow::Done {
-            self.upload = None;
+            self.sent = self.upload.take();
         }
         Ok(flow)
     }
 
     /// A backend that takes no more may have answered already: what it said is worth reading.
     fn lose_upload(&mut self) -> Flow {
-        if self.upload.take().is_some() {
+        if self.upload.is_some() {
             self.upload_lost = true;
+            self.sent = self.upload.take();
         }
         self.to_backend.bytes().clear();
         if let Some(forwarded) = &mut self.forwarded {
@@ -308,7 +321,7 @@ impl Exchange {
             && self.reusable
             && let Some(forwarded) = self.forwarded.take()
         {
-            forwarded.release(self.response.headers.first(Field::KeepAlive));
+            forwarded.release(self.response.headers.first(Field::KeepAlive), cx.now);
         }
         Step::Finished { keep: self.keep && sent }
     }

@@ -64,6 +64,7 @@ impl Exchange {
         }
         response::prepare_upgrade(&self.response, &options, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
+        self.praise(cx.now, cx);
         self.tunnel = Some(Box::new(Tunnel::new(cx.now)));
         self.ends_with_connection = true;
         Ok(())
@@ -83,6 +84,7 @@ impl Exchange {
         self.reusable = persists && framing != BodyFraming::UntilClose;
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
+        self.praise(cx.now, cx);
         self.expects_until = None;
         self.download = Some(Relay::new(BodyDecoder::new(framing, &cx.handler.settings().limits), how.is_chunked()));
         Ok(())

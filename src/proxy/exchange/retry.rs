@@ -2,36 +2,69 @@
 
 use super::Exchange;
 use crate::http::head::HeadScan;
+use crate::http::relay::Relay;
 use crate::http::{BodyFraming, MessageError};
 use crate::proxy::peer::Context;
+
+/// Content up to this size is kept until the backend answers, so that it can be sent again.
+pub(super) const KEPT_CONTENT: usize = 64 * 1024;
 
 impl Exchange {
     /// Whether the request can be sent once more: nothing of a response came, nothing is lost if the backend did get
     /// the request (RFC 9110 §9.2.2), and the next attempt meets something else than this one.
     pub(super) fn may_retry(&self, defect: &MessageError, cx: &Context<'_>) -> bool {
         let Some(forwarded) = &self.forwarded else { return false };
-        let settings = cx.handler.settings();
+        let balancer = cx.handler.balancer();
+        let retry = &balancer.group().settings.retry;
         let died = matches!(defect, MessageError::Incomplete | MessageError::Io(_));
         let silent = !self.is_answered() && self.interims == 0 && forwarded.connection.input.is_empty();
-        let repeatable = self.framing == BodyFraming::None && is_idempotent(self.request.method());
-        let time_left = cx.now.saturating_duration_since(self.facts.started) < settings.retry.within;
-        let elsewhere = || cx.handler.balancer().has_other(forwarded.backend(), &self.tried);
+        let repeatable = is_idempotent(self.request.method()) && self.has_all_content();
+        let time_left = cx.now.saturating_duration_since(self.facts.started) < retry.within;
+        let elsewhere = || balancer.has_other(forwarded.backend(), &self.tried);
         died && silent
             && repeatable
             && time_left
-            && self.retries + 1 < settings.retry.attempts
+            && self.retries + 1 < retry.attempts
             && (forwarded.reused || elsewhere())
+            && balancer.may_try_again(cx.now)
+    }
+
+    /// Whether the content is kept in case it has to be sent again: only what may be sent twice, and is not large.
+    pub(super) fn may_keep_content(&self) -> bool {
+        let small = match self.framing {
+            BodyFraming::Length(length) => length <= KEPT_CONTENT as u64,
+            BodyFraming::Chunked => true,
+            BodyFraming::None | BodyFraming::UntilClose => false,
+        };
+        small && is_idempotent(self.request.method())
+    }
+
+    /// Whether all content that the backend was sent can be sent again.
+    fn has_all_content(&self) -> bool {
+        self.framing == BodyFraming::None
+            || self.sent.as_ref().or(self.upload.as_ref()).is_some_and(Relay::can_begin_again)
     }
 
     /// The next attempt goes elsewhere if it can: a backend that just died may still take connections for a moment.
     pub(super) fn prepare_retry(&mut self, cx: &Context<'_>) {
         let Some(forwarded) = self.forwarded.take() else { return };
         if cx.handler.balancer().has_other(forwarded.backend(), &self.tried) {
-            cx.handler.balancer().pass_over(forwarded.backend(), &mut self.tried);
+            self.tried.add(forwarded.backend());
         }
         self.retries += 1;
+        self.upload_lost = false;
+        self.upload = self.sent.take().or(self.upload.take());
         self.to_backend.bytes().clear();
         self.scan = HeadScan::default();
+    }
+
+    /// On a second attempt, the content that the first was sent follows the head.
+    pub(super) fn send_again(&mut self) {
+        if self.retries > 0
+            && let Some(upload) = &mut self.upload
+        {
+            upload.begin_again(&mut self.to_backend);
+        }
     }
 }
 

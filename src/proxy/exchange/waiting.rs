@@ -10,18 +10,15 @@ use crate::proxy::peer::{Context, Peer};
 use crate::settings::{Timeouts, deadline};
 use crate::socketserver::Readiness;
 
-/// A peer that moves less than `limits.min_rate` may do so for this long: a phone in a tunnel comes out again.
-const SLOW_GRACE: Duration = Duration::from_secs(20);
-
 impl Exchange {
     /// Waits for whoever holds the exchange up, until that one's time is over.
     pub(super) fn wait(&mut self, up: Flow, down: Flow, client: &mut Peer, cx: &Context<'_>) -> Result<Step, Error> {
         let settings = cx.handler.settings();
         let rate = settings.limits.min_rate;
-        if self.upload.as_ref().is_some_and(|upload| upload.sender_is_slow(rate, SLOW_GRACE)) {
+        if self.upload.as_ref().is_some_and(|upload| upload.sender_is_slow(rate, settings.timeouts.slow)) {
             return Err(Error::Client(MessageError::TimedOut));
         }
-        if self.download.as_ref().is_some_and(|download| download.receiver_is_slow(rate, SLOW_GRACE)) {
+        if self.download.as_ref().is_some_and(|download| download.receiver_is_slow(rate, settings.timeouts.slow)) {
             return Err(Error::ClientGone);
         }
         if self.expects_until.is_some_and(|until| until <= cx.now) {
@@ -82,10 +79,10 @@ impl Exchange {
         let forwarded = self.forwarded.as_ref().expect("an exchange that waits has a backend");
         Waiting {
             client: when(up == Flow::Dry, Readiness::READ) | when(down == Flow::Full, Readiness::WRITE),
-            backend: (
+            backend: Some((
                 forwarded.connection.socket.token(),
                 when(down == Flow::Dry, Readiness::READ) | when(up == Flow::Full, Readiness::WRITE),
-            ),
+            )),
             deadline,
         }
     }

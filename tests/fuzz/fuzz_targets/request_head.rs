@@ -53,7 +53,7 @@ fn forward(request: &RequestHead, original: &Head<'_>, trusted: bool) {
     let options = ConnectionOptions::of(&request.headers);
     let Ok(framing) = framing::of_request(request) else { return };
     let upgrade = framing == BodyFraming::None && wants_websocket(request, &options);
-    let how = Forwarding { client: [192, 0, 2, 1].into(), trusted, framing, upgrade, id: "0123456789abcdef" };
+    let how = Forwarding { client: Some([192, 0, 2, 1].into()), trusted, framing, upgrade, id: "0123456789abcdef" };
     let mut out = Vec::new();
     prepare_request(request, &options, &how, &mut out);
 

@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod client;
 pub mod json;
+pub mod list;
 pub mod message;
 pub mod pattern;
 pub mod proxy;

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::settings::listen::{ListenAddress, ListenSettings};
+
 /// Why an address cannot be used; its text says what to write instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressError {
@@ -11,8 +13,10 @@ pub enum AddressError {
     Listen,
     /// Not one of the forms of [`backend_address`].
     Backend,
-    /// `unix:/path`, which both kinds will have one day.
+    /// `unix:/path` to listen on.
     Unix,
+    /// `unix:` without an absolute path, or with one that the system has no room for.
+    UnixPath,
     /// `https://host`: TLS to backends is not there.
     Https,
     /// `http://host:port/path`: the request target is sent on as it came.
@@ -27,7 +31,8 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Listen => "write an IP address and a port, like 127.0.0.1:8080, [::1]:8080 or 8080",
-            Self::Backend => "write host:port, [ipv6]:port or http://host:port",
+            Self::Backend => "write host:port, [ipv6]:port, http://host:port or unix:/path",
+            Self::UnixPath => "write the absolute path of a socket: unix:/run/app.sock",
             Self::Unix => "unix sockets are not supported; write an address and a port",
             Self::Https => "TLS to a backend is not supported; write host:port or http://host:port",
             Self::Path => "a backend has no path: the request target is sent on as it came; write http://host:port",
@@ -48,9 +53,6 @@ impl std::error::Error for AddressError {}
 ///
 /// [`AddressError::Listen`], or a nearer reason.
 pub fn listen_address(text: &str) -> Result<SocketAddr, AddressError> {
-    if text.starts_with("unix:") {
-        return Err(AddressError::Unix);
-    }
     if let Some(port) = parse_port(text.strip_prefix(':').unwrap_or(text)) {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
@@ -63,17 +65,32 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, AddressError> {
     parse_port(port).map(|_| address).ok_or(AddressError::Listen)
 }
 
-/// Reads a backend: `host:port`, `[v6]:port` or `http://host:port` with or without a final `/`. Returns `host:port` in
-/// lower case, with the brackets of an IPv6 address.
+/// As [`listen_address`], or `unix:/path`.
+///
+/// # Errors
+///
+/// [`AddressError::Listen`], or a nearer reason.
+pub fn listen_anywhere(text: &str) -> Result<ListenSettings, AddressError> {
+    match text.strip_prefix("unix:") {
+        Some(path) if is_socket_path(path) => {
+            Ok(ListenSettings { address: ListenAddress::Unix(path.into()), mode: None })
+        }
+        Some(_) => Err(AddressError::UnixPath),
+        None => listen_address(text).map(ListenSettings::from),
+    }
+}
+
+/// Reads a backend: `host:port`, `[v6]:port`, `http://host:port` with or without a final `/`, or `unix:/path`. Returns
+/// `host:port` in lower case, with the brackets of an IPv6 address, or the last as it is.
 ///
 /// # Errors
 ///
 /// [`AddressError::Backend`], or a nearer reason.
 pub fn backend_address(text: &str) -> Result<String, AddressError> {
-    let text = text.to_ascii_lowercase();
-    if text.starts_with("unix:") {
-        return Err(AddressError::Unix);
+    if let Some(path) = text.strip_prefix("unix:") {
+        return if is_socket_path(path) { Ok(text.to_owned()) } else { Err(AddressError::UnixPath) };
     }
+    let text = text.to_ascii_lowercase();
     if text.starts_with("https:") {
         return Err(AddressError::Https);
     }
@@ -95,6 +112,11 @@ pub fn backend_address(text: &str) -> Result<String, AddressError> {
         Some(port) if port != 0 && is_host(host) => Ok(format!("{host}:{port}")),
         _ => Err(AddressError::Backend),
     }
+}
+
+/// unix(7): a path has at most 107 bytes. Relative ones would depend on where footbridge was started.
+fn is_socket_path(path: &str) -> bool {
+    path.starts_with('/') && path.len() <= 107 && !path.bytes().any(|byte| byte.is_ascii_control())
 }
 
 /// Says whether `text` is an IPv4 address, an IPv6 address in brackets, or a name made of letters, digits, `-`, `_`
@@ -153,9 +175,9 @@ mod tests {
             ("localhost:8080", AddressError::Listen),
             ("::1", AddressError::Brackets),
             ("::1:8080", AddressError::Brackets),
-            ("unix:/run/x", AddressError::Unix),
+            ("unix:run/x", AddressError::UnixPath),
         ] {
-            assert_eq!(listen_address(text), Err(want), "{text}");
+            assert_eq!(listen_anywhere(text), Err(want), "{text}");
         }
     }
 
@@ -198,7 +220,9 @@ mod tests {
             ("app:80/", AddressError::Path),
             ("::1:3000", AddressError::Brackets),
             ("https://app:443", AddressError::Https),
-            ("unix:/run/app", AddressError::Unix),
+            ("unix:", AddressError::UnixPath),
+            ("unix:run/app", AddressError::UnixPath),
+            ("unix:/run/\n", AddressError::UnixPath),
         ] {
             assert_eq!(backend_address(text), Err(want), "{text}");
         }

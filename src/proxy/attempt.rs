@@ -1,0 +1,94 @@
+//! An attempt to connect to a backend, which waits in the room: no worker is held by a backend that does not answer.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::backend::{Claim, Forwarded};
+use crate::http::client::HttpConnection;
+use crate::settings::deadline;
+use crate::socketserver::{Connecting, Readiness, Token, Unfinished, Worker};
+
+/// A backend that has been asked for a connection.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    claim: Claim,
+    connecting: Connecting,
+    begun: Instant,
+    /// When the present address has had its time.
+    until: Instant,
+    /// How many of its addresses have been asked.
+    asked: usize,
+}
+
+/// How an attempt stands.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Connected(Forwarded),
+    Waits(Attempt),
+    /// None of its addresses answered; what the last one said.
+    Failed(Claim, io::Error),
+}
+
+impl Attempt {
+    /// Asks the first address of the claimed backend, each for `patience` at most.
+    pub(super) fn begin(claim: Claim, patience: Duration, worker: &Worker, now: Instant) -> Progress {
+        let error = io::Error::new(io::ErrorKind::NotFound, "the backend has no address");
+        ask(claim, 0, error, now, patience, worker, now)
+    }
+
+    /// Goes on after a wait.
+    pub(super) fn go_on(self, patience: Duration, worker: &Worker, now: Instant) -> Progress {
+        let Attempt { claim, connecting, begun, until, asked } = self;
+        let error = match connecting.finish() {
+            Ok(socket) => return connected(claim, socket, now.saturating_duration_since(begun)),
+            Err(Unfinished::Waits(connecting)) if now < until => {
+                return Progress::Waits(Attempt { claim, connecting, begun, until, asked });
+            }
+            Err(Unfinished::Waits(_)) => io::ErrorKind::TimedOut.into(),
+            Err(Unfinished::Failed(error)) => error,
+        };
+        ask(claim, asked, error, begun, patience, worker, now)
+    }
+
+    /// Where it waits, for [`Readiness::WRITE`].
+    pub(super) fn token(&self) -> Token {
+        self.connecting.token()
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn note(&mut self, edges: Readiness) {
+        self.connecting.note(edges);
+    }
+}
+
+/// Asks the addresses from the one numbered `asked` on, until one may answer.
+fn ask(
+    claim: Claim,
+    mut asked: usize,
+    mut error: io::Error,
+    begun: Instant,
+    patience: Duration,
+    worker: &Worker,
+    now: Instant,
+) -> Progress {
+    while let Some(address) = claim.backend().addresses().get(asked) {
+        asked += 1;
+        match Connecting::begin(address, worker).map_err(Unfinished::Failed).and_then(Connecting::finish) {
+            Ok(socket) => return connected(claim, socket, now.saturating_duration_since(begun)),
+            Err(Unfinished::Failed(failure)) => error = failure,
+            Err(Unfinished::Waits(connecting)) => {
+                let until = deadline(now, patience);
+                return Progress::Waits(Attempt { claim, connecting, begun, until, asked });
+            }
+        }
+    }
+    Progress::Failed(claim, error)
+}
+
+fn connected(claim: Claim, socket: crate::socketserver::Socket, took: Duration) -> Progress {
+    let connection = HttpConnection::new(socket);
+    Progress::Connected(Forwarded { connection, reused: false, connect_time: Some(took), claim })
+}

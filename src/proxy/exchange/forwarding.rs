@@ -1,0 +1,111 @@
+//! Gets a request a connection to a backend: at once, or after a wait for one that was asked, or in line for a place.
+
+use std::time::Instant;
+
+use super::{Exchange, Waiting, retry};
+use crate::http::MessageError;
+use crate::proxy::affinity;
+use crate::proxy::error::Error;
+use crate::proxy::load_balancer::Got;
+use crate::proxy::peer::{Context, Peer};
+use crate::settings::deadline;
+use crate::socketserver::Readiness;
+
+impl Exchange {
+    /// Gets a connection to a backend and prepares the request for it; or says what to wait for first.
+    pub(super) fn forward(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
+        if client.socket.is_broken() {
+            return Err(Error::ClientGone);
+        }
+        let balancer = cx.handler.balancer();
+        if self.attempt.is_none() && self.spot.is_none() && self.tried.attempts == 0 {
+            balancer.count_request();
+            self.tried.key = affinity::key(&balancer.group().balance, &self.request, client.address.ip());
+            if balancer.has_line() {
+                return self.stand_in_line(client, cx).map(Some);
+            }
+        }
+        let got = self.ask(cx);
+        self.facts.tries = self.tried.attempts;
+        self.facts.backend.clone_from(&self.tried.last);
+        match got? {
+            Got::Connecting(attempt) => {
+                let wait = Waiting {
+                    client: Readiness::NONE,
+                    backend: Some((attempt.token(), Readiness::WRITE)),
+                    deadline: attempt.until(),
+                };
+                self.attempt = Some(attempt);
+                Ok(Some(wait))
+            }
+            Got::Full => self.stand_in_line(client, cx).map(Some),
+            Got::Connection(forwarded) => {
+                if let Some((spot, _)) = self.spot.take() {
+                    spot.leave();
+                }
+                self.prepare(forwarded, client, cx);
+                Ok(None)
+            }
+        }
+    }
+
+    fn ask(&mut self, cx: &Context<'_>) -> Result<Got, Error> {
+        let balancer = cx.handler.balancer();
+        let fresh = self.retries > 0;
+        let got = balancer.forward_request(&mut self.tried, self.attempt.take(), fresh, cx.worker, cx.now);
+        // A request that cannot be sent twice must not meet a connection that the backend has just closed.
+        let once = !retry::is_idempotent(self.request.method());
+        match got {
+            Ok(Got::Connection(forwarded)) if forwarded.reused && once && !forwarded.connection.socket.is_quiet() => {
+                drop(forwarded);
+                balancer.forward_request(&mut self.tried, None, true, cx.worker, cx.now)
+            }
+            got => got,
+        }
+    }
+
+    /// Waits for its turn, until `timeouts.queue`.
+    fn stand_in_line(&mut self, client: &Peer, cx: &Context<'_>) -> Result<Waiting, Error> {
+        let (again, since) = match self.spot.take() {
+            None => (false, cx.now),
+            Some((spot, since)) => {
+                // Nothing is passed on: this request is the first again.
+                spot.leave();
+                (true, since)
+            }
+        };
+        let until = deadline(since, cx.handler.settings().timeouts.queue);
+        if until <= cx.now {
+            return Err(Error::Full);
+        }
+        let caller = cx.worker.caller(client.socket.token());
+        self.spot = Some((cx.handler.balancer().stand_in_line(caller, again), since));
+        Ok(Waiting { client: Readiness::CALLED, backend: None, deadline: until })
+    }
+
+    /// A backend that broke off, or did not begin to answer in time, has failed; not so one that closed a connection
+    /// which it had kept open for long enough.
+    pub(super) fn blame(&mut self, defect: &MessageError, cx: &Context<'_>) {
+        let answered = self.is_answered();
+        let Some(forwarded) = &mut self.forwarded else { return };
+        let died = matches!(defect, MessageError::Incomplete | MessageError::Io(_));
+        let late = matches!(defect, MessageError::TimedOut);
+        if answered || !(late || (died && !forwarded.reused)) {
+            return; // A response that is wrong may be the request's doing.
+        }
+        let why = defect.to_string();
+        cx.handler.balancer().blame(&mut forwarded.claim, &why, cx.now);
+    }
+
+    /// The backend has answered: what that says of its health.
+    pub(super) fn praise(&mut self, now: Instant, cx: &Context<'_>) {
+        let status = self.response.status;
+        let Some(forwarded) = &mut self.forwarded else { return };
+        let balancer = cx.handler.balancer();
+        if balancer.group().fail_on_5xx && status.is_server_error() {
+            balancer.blame(&mut forwarded.claim, &format!("it answered {status}"), now);
+        } else {
+            forwarded.claim.succeed(now);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Whether a backend can be used: taken out after failures in a row, back after one trial request, or as active checks
+//! say.
+//!
+//! Looking costs a few loads, since every request looks; what changes the state is rare, and takes the lock.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::policy::FULL;
+use super::upkeep::Consecutive;
+use crate::settings::group::GroupSettings;
+
+/// A backend is out for no longer than this before it is tried again.
+const LONGEST_OUT: Duration = Duration::from_secs(60);
+
+/// What is known of one backend's health.
+#[derive(Debug)]
+pub struct Health {
+    /// 0 while it is in; else the millisecond from which on one request may try it.
+    out_until: AtomicU64,
+    /// Active checks have taken it out.
+    check_failed: AtomicBool,
+    /// A trial request is under way.
+    trial: AtomicBool,
+    /// Failures in a row.
+    fails: AtomicU32,
+    /// The millisecond in which it came back; 0 if it was never out.
+    back_since: AtomicU64,
+    detail: Mutex<Detail>,
+}
+
+#[derive(Debug)]
+struct Detail {
+    since: SystemTime,
+    why: String,
+    /// How long it was out last, for doubling.
+    last_out: Duration,
+    checks: Consecutive,
+    last_check: Option<(SystemTime, Result<(), String>)>,
+}
+
+/// A backend's state, for people.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// In one word: `up`, `slow-start`, `down` or `trial`.
+    pub word: &'static str,
+    /// Since when it is up or down.
+    pub since: SystemTime,
+    /// Why.
+    pub why: String,
+    /// When it was last checked actively, and with what result.
+    pub last_check: Option<(SystemTime, Result<(), String>)>,
+}
+
+/// The clock of all deadlines that are kept in atomics: milliseconds since the process first looked, and never 0.
+fn millis(now: Instant) -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let since = now.saturating_duration_since(*START.get_or_init(Instant::now));
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+impl Health {
+    pub(super) fn new(settings: &GroupSettings) -> Health {
+        let checks = &settings.settings.checks;
+        Health {
+            out_until: AtomicU64::new(0),
+            check_failed: AtomicBool::new(false),
+            trial: AtomicBool::new(false),
+            fails: AtomicU32::new(0),
+            back_since: AtomicU64::new(0),
+            detail: Mutex::new(Detail {
+                since: SystemTime::now(),
+                why: "no failure so far".to_owned(),
+                last_out: Duration::ZERO,
+                checks: Consecutive::new(checks.rise, checks.fall),
+                last_check: None,
+            }),
+        }
+    }
+
+    fn detail(&self) -> MutexGuard<'_, Detail> {
+        self.detail.lock().expect("no panic under the lock of a backend's health")
+    }
+
+    /// Whether it is neither out nor failed by its checks.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.out_until.load(Ordering::Relaxed) == 0 && !self.check_failed.load(Ordering::Relaxed)
+    }
+
+    /// Failures in a row.
+    pub(super) fn fails(&self) -> u32 {
+        self.fails.load(Ordering::Relaxed)
+    }
+
+    /// How much of its share it may have: 0 if it is out, [`FULL`] if it is well or may be tried, less while it comes
+    /// back slowly.
+    pub(super) fn share(&self, now: Instant, slow_start: Duration) -> u32 {
+        if self.check_failed.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let until = self.out_until.load(Ordering::Relaxed);
+        if until != 0 {
+            return if until <= millis(now) && !self.trial.load(Ordering::Relaxed) { FULL } else { 0 };
+        }
+        match self.back_since.load(Ordering::Relaxed) {
+            0 => FULL,
+            back => rising_share(millis(now).saturating_sub(back), slow_start),
+        }
+    }
+
+    /// When it may be tried, for the choice among those that are all out.
+    pub(super) fn out_until(&self) -> u64 {
+        self.out_until.load(Ordering::Relaxed)
+    }
+
+    /// Claims the one trial request of a backend that is out. `Some(false)` if it needs none, `None` if another has it.
+    pub(super) fn claim(&self) -> Option<bool> {
+        if self.is_up() {
+            return Some(false);
+        }
+        let claimed = self.trial.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        claimed.then_some(true)
+    }
+
+    /// A trial that ended without saying anything, because its client went away.
+    pub(super) fn give_up_trial(&self) {
+        self.trial.store(false, Ordering::Release);
+    }
+
+    /// A response came. Returns why it is back, if it was out and this was its trial.
+    pub(super) fn succeed(&self, trial: bool, now: Instant) -> Option<String> {
+        if self.fails.load(Ordering::Relaxed) != 0 {
+            self.fails.store(0, Ordering::Relaxed);
+        }
+        if !trial {
+            return None;
+        }
+        let back = self.out_until.swap(0, Ordering::Relaxed) != 0;
+        let why = back.then(|| self.come_back("a trial request succeeded", now));
+        self.give_up_trial();
+        why
+    }
+
+    fn come_back(&self, why: &str, now: Instant) -> String {
+        self.back_since.store(millis(now), Ordering::Relaxed);
+        let mut detail = self.detail();
+        (detail.since, detail.why) = (SystemTime::now(), why.to_owned());
+        why.to_owned()
+    }
+
+    /// A request failed for which the backend is to blame. It is taken out if `may_go`, when there were enough of them
+    /// or this was its trial. Returns for how long and why, if it is out from now on.
+    pub(super) fn fail(
+        &self,
+        why: &str,
+        trial: bool,
+        settings: &GroupSettings,
+        now: Instant,
+        may_go: impl FnOnce() -> bool,
+    ) -> Option<String> {
+        let fails = self.fails.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let was_out = self.out_until.load(Ordering::Relaxed) != 0;
+        let upkeep = &settings.settings.upkeep;
+        let enough = upkeep.max_fails != 0 && fails >= upkeep.max_fails && !was_out && may_go();
+        let gone = (was_out && trial) || enough;
+        let text = gone.then(|| self.take_out(why, fails, upkeep.fail_timeout, now));
+        if trial {
+            self.give_up_trial();
+        }
+        text
+    }
+
+    fn take_out(&self, why: &str, fails: u32, fail_timeout: Duration, now: Instant) -> String {
+        let mut detail = self.detail();
+        let was_out = self.out_until.load(Ordering::Relaxed) != 0;
+        let up_for = detail.since.elapsed().unwrap_or_default();
+        let again = was_out || (detail.last_out > Duration::ZERO && up_for < detail.last_out);
+        let longest = LONGEST_OUT.max(fail_timeout);
+        let out = if again { (detail.last_out * 2).min(longest) } else { fail_timeout };
+        detail.last_out = out;
+        self.out_until.store(millis(now + out), Ordering::Relaxed);
+        if !was_out {
+            detail.since = SystemTime::now();
+        }
+        detail.why = format!("{fails} failures in a row, the last: {why}");
+        format!("out for {out:?}: {}", detail.why)
+    }
+
+    /// The result of an active check. Returns the new state in words, if that has changed.
+    pub(super) fn check(&self, result: Result<(), String>, now: Instant) -> Option<String> {
+        let mut detail = self.detail();
+        let good = result.is_ok();
+        let why = result.as_ref().err().cloned().unwrap_or_default();
+        detail.last_check = Some((SystemTime::now(), result));
+        detail.checks.note(good)?;
+        self.check_failed.store(!good, Ordering::Relaxed);
+        if !good {
+            (detail.since, detail.why) = (SystemTime::now(), format!("check failed: {why}"));
+            return Some(format!("down: {}", detail.why));
+        }
+        drop(detail);
+        // Requests have no more to say about it than the checks: what they held against it is forgotten.
+        self.out_until.store(0, Ordering::Relaxed);
+        self.fails.store(0, Ordering::Relaxed);
+        Some(format!("up: {}", self.come_back("checks succeed", now)))
+    }
+
+    /// The state, for people.
+    #[must_use]
+    pub fn state(&self, now: Instant, slow_start: Duration) -> State {
+        let detail = self.detail();
+        let word = match (self.is_up(), self.trial.load(Ordering::Relaxed)) {
+            (false, true) => "trial",
+            (false, false) => "down",
+            (true, _) if self.share(now, slow_start) < FULL => "slow-start",
+            (true, _) => "up",
+        };
+        State { word, since: detail.since, why: detail.why.clone(), last_check: detail.last_check.clone() }
+    }
+}
+
+/// So many milliseconds after its return: never nothing, or it would never be seen to be well.
+fn rising_share(millis: u64, slow_start: Duration) -> u32 {
+    let whole = u64::try_from(slow_start.as_millis()).unwrap_or(u64::MAX);
+    if millis >= whole {
+        return FULL;
+    }
+    let share = u64::from(FULL).saturating_mul(millis) / whole;
+    u32::try_from(share).unwrap_or(FULL).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn settings() -> GroupSettings {
+        GroupSettings::new("app", Vec::new(), &Settings::default())
+    }
+
+    fn after(now: Instant, seconds: u64) -> Instant {
+        now + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn failures_in_a_row_take_a_backend_out_and_a_success_between_them_does_not() {
+        let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());
+        assert!(health.fail("refused", false, &settings, now, || true).is_none());
+        health.succeed(false, now);
+        assert!(health.fail("refused", false, &settings, now, || true).is_none());
+        assert!(health.is_up());
+        let out = health.fail("refused", false, &settings, now, || true).expect("the second in a row");
+        assert_eq!(out, "out for 10s: 2 failures in a row, the last: refused");
+        assert!(!health.is_up());
+        assert_eq!(health.share(after(now, 9), settings.settings.upkeep.slow_start), 0);
+        assert_eq!(health.share(after(now, 10), settings.settings.upkeep.slow_start), FULL);
+    }
+
+    #[test]
+    fn the_last_usable_backend_stays_in() {
+        let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());
+        for _ in 0..9 {
+            assert!(health.fail("refused", false, &settings, now, || false).is_none());
+        }
+        assert!(health.is_up());
+    }
+
+    #[test]
+    fn one_trial_decides_and_its_failure_doubles_the_time_to_a_minute_at_most() {
+        let (health, settings, mut now) = (Health::new(&settings()), settings(), Instant::now());
+        health.fail("refused", false, &settings, now, || true);
+        health.fail("refused", false, &settings, now, || true);
+        for seconds in [10, 20, 40, 60, 60] {
+            assert_eq!(
+                health.share(now + Duration::from_millis(seconds * 1000 - 2), settings.settings.upkeep.slow_start),
+                0
+            );
+            now = after(now, seconds);
+            assert_eq!(health.share(now, settings.settings.upkeep.slow_start), FULL, "after {seconds} s");
+            assert_eq!(health.claim(), Some(true));
+            assert_eq!(health.claim(), None, "only one request tries it");
+            assert_eq!(health.share(now, settings.settings.upkeep.slow_start), 0);
+            assert!(health.fail("refused", true, &settings, now, || false).is_some());
+        }
+    }
+
+    #[test]
+    fn a_good_trial_brings_it_back_with_a_share_that_rises() {
+        let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());
+        health.fail("refused", false, &settings, now, || true);
+        health.fail("refused", false, &settings, now, || true);
+        let back = after(now, 10);
+        assert_eq!(health.claim(), Some(true));
+        assert!(health.succeed(false, back).is_none(), "an old request's success is no trial");
+        assert!(health.succeed(true, back).is_some());
+        assert_eq!(health.share(back, settings.settings.upkeep.slow_start), 1);
+        assert_eq!(health.share(after(back, 5), settings.settings.upkeep.slow_start), FULL / 2);
+        assert_eq!(health.share(after(back, 10), settings.settings.upkeep.slow_start), FULL);
+        assert_eq!(health.share(back, Duration::ZERO), FULL);
+    }
+
+    #[test]
+    fn a_trial_without_a_verdict_leaves_the_next_one_to_another_request() {
+        let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());
+        health.fail("refused", false, &settings, now, || true);
+        health.fail("refused", false, &settings, now, || true);
+        assert_eq!(health.claim(), Some(true));
+        health.give_up_trial();
+        assert_eq!(health.claim(), Some(true));
+    }
+}

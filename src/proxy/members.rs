@@ -1,0 +1,123 @@
+//! The backends of a group as they are at one moment. A list never changes: when others are found, another takes its
+//! place, and requests go on with the one that they began with.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::backend::{Backend, Claim};
+use super::line::Line;
+use super::load_balancer::Tried;
+use super::policy::{Candidates, Chooser, FULL};
+use super::upkeep::Found;
+use crate::settings::group::{GroupSettings, ServerSettings};
+
+/// The list.
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) list: Vec<Member>,
+    chooser: Chooser,
+}
+
+/// A backend, and what is set of it now.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The backend.
+    pub backend: Arc<Backend>,
+    /// Weight and the like.
+    pub settings: ServerSettings,
+}
+
+impl Members {
+    /// What was found, with the backends of `before` where they are the same.
+    pub(super) fn new(
+        found: &[Found],
+        before: Option<&Members>,
+        group: &GroupSettings,
+        seed: Option<u64>,
+        line: &Arc<Line>,
+    ) -> Members {
+        let known = |found: &Found| before?.list.iter().map(|member| &member.backend).find(|backend| backend.is(found));
+        let member = |found: &Found| {
+            let backend = known(found).map_or_else(|| Arc::new(Backend::new(found, group, line)), Arc::clone);
+            Member { backend, settings: found.settings.clone() }
+        };
+        let list: Vec<Member> = found.iter().map(member).collect();
+        let weights: Vec<u32> = list.iter().map(|member| member.settings.weight).collect();
+        let identities = list.iter().map(|member| member.backend.label());
+        let chooser = Chooser::new(&group.balance, &weights, identities, seed);
+        Members { list, chooser }
+    }
+
+    /// How a policy is to look at them, for one request.
+    pub(super) fn usable<'a>(
+        &'a self,
+        tried: &'a Tried,
+        group: &'a GroupSettings,
+        backups: bool,
+        now: Instant,
+    ) -> Usable<'a> {
+        Usable { members: &self.list, tried, group, backups, now, full: Cell::new(false) }
+    }
+
+    /// A place at one that the policy chooses, if there is one.
+    pub(super) fn choose(&self, usable: &Usable<'_>, key: u64) -> Option<Claim> {
+        loop {
+            let Member { backend, settings } = &self.list[self.chooser.choose(usable, key)?];
+            if let Some(claim) = backend.claim(settings.max_requests) {
+                return Some(claim);
+            } // Another request was faster; now it is seen to be full, or to have its trial.
+        }
+    }
+
+    /// Of those that are out, the one that would be tried again first.
+    pub(super) fn least_bad(&self, tried: &Tried) -> Option<Claim> {
+        let out = |member: &&Member| {
+            !member.settings.drain && !member.backend.health.is_up() && !tried.contains(&member.backend)
+        };
+        let soonest = self.list.iter().filter(out).min_by_key(|member| member.backend.health.out_until())?;
+        soonest.backend.claim(soonest.settings.max_requests)
+    }
+}
+
+/// The members as a policy looks at them, for one request.
+pub(super) struct Usable<'a> {
+    members: &'a [Member],
+    tried: &'a Tried,
+    group: &'a GroupSettings,
+    /// Whether it is the turn of those that are used only when no other can be.
+    backups: bool,
+    now: Instant,
+    /// One could be used if it had not as many requests as it may have.
+    full: Cell<bool>,
+}
+
+impl Usable<'_> {
+    /// Whether one of those looked at could be used, had it not as many requests as it may have.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.get()
+    }
+}
+
+impl Candidates for Usable<'_> {
+    fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    fn share(&self, place: usize) -> u32 {
+        let Member { backend, settings } = &self.members[place];
+        if settings.drain || settings.backup != self.backups || self.tried.contains(backend) {
+            return 0;
+        }
+        let share = backend.health.share(self.now, self.group.settings.upkeep.slow_start);
+        if share > 0 && settings.max_requests.is_some_and(|most| backend.in_flight() >= most) {
+            self.full.set(true);
+            return 0;
+        }
+        share.min(FULL)
+    }
+
+    fn in_flight(&self, place: usize) -> u32 {
+        self.members[place].backend.in_flight()
+    }
+}

@@ -1,0 +1,226 @@
+//! Which backends a group has now: what is configured, what names stand for, what files list.
+//!
+//! A name with several addresses is several backends. What cannot be looked up or read keeps its last good answer.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use super::backend_file::BackendFile;
+use crate::settings::group::{GroupSettings, ServerSettings};
+use crate::settings::listen::ListenAddress;
+
+/// One backend as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What is set of it; the address is as it was configured.
+    pub settings: ServerSettings,
+    /// Where it is.
+    pub address: ListenAddress,
+    /// Where it is as well: an attempt to connect tries these, too, before it counts as failed.
+    pub alternatives: Vec<ListenAddress>,
+}
+
+/// What was found for one group.
+#[derive(Debug)]
+pub struct Discovery {
+    servers: Vec<ServerSettings>,
+    files: Vec<BackendFile>,
+    /// The last good answer for each name.
+    answers: HashMap<String, Vec<SocketAddr>>,
+    /// Names whose last look-up failed: the log is told once.
+    failing: HashSet<String>,
+    last: Vec<Found>,
+}
+
+impl Discovery {
+    /// Nothing is looked up yet.
+    #[must_use]
+    pub fn new(group: &GroupSettings) -> Discovery {
+        Discovery {
+            servers: group.servers.clone(),
+            files: group.files.iter().map(|path| BackendFile::new(path)).collect(),
+            answers: HashMap::new(),
+            failing: HashSet::new(),
+            last: Vec::new(),
+        }
+    }
+
+    /// Reads all files and looks up all names; what fails is told to the log.
+    pub fn look(&mut self) -> &[Found] {
+        for file in &mut self.files {
+            file.read_if_changed();
+        }
+        self.look_up_new_names();
+        self.last = self.assemble();
+        &self.last
+    }
+
+    fn look_up_new_names(&mut self) {
+        let mut names = self.names();
+        names.retain(|name| !self.answers.contains_key(name));
+        for name in names {
+            let answer = look_up(&name);
+            self.note_answer(name, answer);
+        }
+    }
+
+    fn all_servers(&self) -> impl Iterator<Item = &ServerSettings> {
+        self.servers.iter().chain(self.files.iter().flat_map(BackendFile::servers))
+    }
+
+    /// The addresses that have to be looked up, each once.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let names = self.all_servers().map(|server| &server.address).filter(|address| fixed(address).is_none());
+        names.filter(|name| seen.insert(*name)).cloned().collect()
+    }
+
+    /// Takes in what a look-up has answered.
+    pub fn note_answer(&mut self, name: String, answer: io::Result<Vec<SocketAddr>>) {
+        match answer {
+            Ok(addresses) => {
+                if self.failing.remove(&name) {
+                    log::info!("{name}: found again");
+                }
+                self.answers.insert(name, addresses);
+            }
+            Err(error) => {
+                if self.failing.insert(name.clone()) {
+                    let stays = if self.answers.contains_key(&name) { "its last addresses stay" } else { "trying on" };
+                    log::warn!("cannot look up {name}: {error}; {stays}");
+                }
+            }
+        }
+    }
+
+    /// Reads the files that have changed. Returns whether one says something else now.
+    pub fn read_changed_files(&mut self) -> bool {
+        let mut changed = false;
+        for file in &mut self.files {
+            changed |= file.read_if_changed();
+        }
+        if changed {
+            self.look_up_new_names();
+        }
+        changed
+    }
+
+    /// What there is now, if it is not what there was.
+    pub fn news(&mut self) -> Option<&[Found]> {
+        let found = self.assemble();
+        if found == self.last {
+            return None;
+        }
+        self.last = found;
+        Some(&self.last)
+    }
+
+    fn assemble(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for server in self.all_servers() {
+            let here = match fixed(&server.address) {
+                Some(address) => vec![(address, Vec::new())],
+                None => self.answers.get(&server.address).map(|addresses| pair(addresses)).unwrap_or_default(),
+            };
+            found.extend(here.into_iter().map(|(address, alternatives)| {
+                let settings = server.clone();
+                Found { settings, address, alternatives }
+            }));
+        }
+        found
+    }
+}
+
+/// The address, if it is one and no name.
+fn fixed(address: &str) -> Option<ListenAddress> {
+    match address.strip_prefix("unix:") {
+        Some(path) => Some(ListenAddress::Unix(PathBuf::from(path))),
+        None => address.parse().ok().map(ListenAddress::Inet),
+    }
+}
+
+/// Asks the system, which may take its time.
+pub(super) fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = name.to_socket_addrs()?.collect();
+    // In an order of our own: many resolvers turn theirs with every answer, and that is no change.
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "it has no address")) } else { Ok(addresses) }
+}
+
+/// A host with addresses of both families is mostly one server, reached in two ways: the i-th of one family goes with
+/// the i-th of the other. The family that has more of them, IPv4 if both have as many, says how many backends there are.
+fn pair(addresses: &[SocketAddr]) -> Vec<(ListenAddress, Vec<ListenAddress>)> {
+    let (v4, v6): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses.iter().partition(|address| address.is_ipv4());
+    let (first, second) = if v6.len() > v4.len() { (v6, v4) } else { (v4, v6) };
+    let alternative = |place: usize| second.get(place.min(second.len().saturating_sub(1))).copied();
+    let pairs = first.into_iter().enumerate();
+    pairs
+        .map(|(place, address)| {
+            (ListenAddress::Inet(address), alternative(place).map(ListenAddress::Inet).into_iter().collect())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn discovery(servers: &[&str]) -> Discovery {
+        let servers = servers.iter().map(|server| ServerSettings::new(*server)).collect();
+        Discovery::new(&GroupSettings::new("app", servers, &Settings::default()))
+    }
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    fn shown(found: &[Found]) -> Vec<String> {
+        let all = |found: &Found| {
+            let rest = found.alternatives.iter().map(|address| format!("/{address}"));
+            std::iter::once(found.address.to_string()).chain(rest).collect()
+        };
+        found.iter().map(all).collect()
+    }
+
+    #[test]
+    fn addresses_and_sockets_need_no_look_up() {
+        let mut discovery = discovery(&["127.0.0.1:1", "[::1]:2", "unix:/run/app.sock"]);
+        assert!(discovery.names().is_empty());
+        assert_eq!(shown(discovery.look()), ["127.0.0.1:1", "[::1]:2", "unix:/run/app.sock"]);
+    }
+
+    #[test]
+    fn a_name_with_several_addresses_is_several_backends() {
+        let mut discovery = discovery(&["app:80"]);
+        discovery.note_answer("app:80".to_owned(), Ok(addresses(&["10.0.0.1:80", "10.0.0.2:80", "[fd00::1]:80"])));
+        let found = discovery.news().expect("two backends");
+        assert_eq!(shown(found), ["10.0.0.1:80/[fd00::1]:80", "10.0.0.2:80/[fd00::1]:80"]);
+        discovery.note_answer("app:80".to_owned(), Ok(addresses(&["10.0.0.1:80", "[fd00::1]:80", "[fd00::2]:80"])));
+        let found = discovery.news().expect("others");
+        assert_eq!(shown(found), ["[fd00::1]:80/10.0.0.1:80", "[fd00::2]:80/10.0.0.1:80"]);
+    }
+
+    #[test]
+    fn a_failed_look_up_keeps_the_last_good_answer() {
+        let mut discovery = discovery(&["app:80"]);
+        let fail = || Err(io::Error::from(io::ErrorKind::NotFound));
+        discovery.note_answer("app:80".to_owned(), fail());
+        assert!(discovery.news().is_none());
+        discovery.note_answer("app:80".to_owned(), Ok(addresses(&["10.0.0.1:80"])));
+        assert!(discovery.news().is_some());
+        discovery.note_answer("app:80".to_owned(), fail());
+        assert!(discovery.news().is_none());
+        assert_eq!(shown(&discovery.assemble()), ["10.0.0.1:80"]);
+    }
+
+    #[test]
+    fn the_system_knows_localhost_and_no_invalid_name() {
+        assert!(!look_up("localhost:80").expect("a name of every system").is_empty());
+        assert!(look_up("nobody.invalid:80").is_err());
+    }
+}

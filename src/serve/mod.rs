@@ -1,0 +1,113 @@
+//! Serving until a signal: listeners in, a graceful end out.
+//!
+//! | signal | what happens |
+//! |---|---|
+//! | TERM, INT | the end: listeners close first, connections that were accepted by then are served, idle ones are closed, the others are told `Connection: close` with their response and get until the deadline; a second one ends at once |
+//! | HUP | the configuration is read anew, which may add and remove listeners; without one, the end |
+//! | USR1 | the logs are opened anew |
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`sockets`] | where to listen: sockets that are bound here or were handed down to us |
+//! | [`serving`] | the accept loops, to which one can be added, and from which one can be taken |
+//! | [`notify`] | the service manager is told how it goes |
+
+use std::process;
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::logging::Reopener;
+use crate::settings::deadline;
+use crate::socketserver::RequestHandler;
+
+pub mod notify;
+pub mod serving;
+pub mod sockets;
+
+pub use notify::Notifier;
+use serving::Accepting;
+pub use serving::Serving;
+pub use sockets::{Sockets, listen};
+
+/// Descriptors for other things than connections: logs, the poller, listeners, standard streams.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// More connections than this wait in the kernel's queue, whatever the descriptor limit allows.
+const MOST_CONNECTIONS: u64 = 65_536;
+
+/// What HUP does: compares the configuration with what is served, and starts and stops listeners.
+pub type Reload<'a, H> = dyn FnMut(&mut Serving<H>) + 'a;
+
+/// Serves what `serving` listens on until INT or TERM, and lets what is under way end, for its patience at most. A second
+/// signal ends the process at once. Without `reload`, HUP, which a terminal sends when it goes away, is the end, too.
+///
+/// # Errors
+/// If the system grants no thread.
+pub fn serve_until_signal<H: RequestHandler>(
+    mut serving: Serving<H>,
+    manager: &Notifier,
+    logs: Reopener,
+    mut reload: Option<&mut Reload<'_, H>>,
+) -> Result<(), String> {
+    manager.ready();
+    let signal = loop {
+        match (serving.next_signal(), &mut reload) {
+            (SIGUSR1, _) => logs.reopen(),
+            (SIGHUP, Some(reload)) => {
+                manager.reloading();
+                reload(&mut serving);
+                manager.ready();
+            }
+            (signal, _) => break signal,
+        }
+    };
+    log::info!("stopping on signal {signal}: requests under way may end");
+    manager.stopping();
+    end(serving, logs)
+}
+
+/// Lets what is under way end.
+fn end<H>(serving: Serving<H>, logs: Reopener) -> Result<(), String> {
+    let Serving { signals, accepting, workers, patience, .. } = serving;
+    let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || heed(signals, &logs));
+    watching.map_err(|error| format!("no thread: {error}"))?;
+    let until = deadline(Instant::now(), patience);
+    for accepting in &accepting {
+        accepting.stop();
+    }
+    accepting.into_iter().for_each(Accepting::join);
+    match workers.drain(until) {
+        0 => log::info!("stopped"),
+        left => log::warn!("stopped after {} s: {left} connections were cut", patience.as_secs()),
+    }
+    Ok(())
+}
+
+/// What signals still do when the end has begun. What is served does not change any more.
+fn heed(mut signals: Signals, logs: &Reopener) {
+    for signal in signals.forever() {
+        match signal {
+            SIGUSR1 => logs.reopen(),
+            SIGHUP => {}
+            _ => process::exit(0),
+        }
+    }
+}
+
+/// Raises the soft limit of descriptors to the hard one, and says how many connections that allows: each may need a
+/// second descriptor for its backend.
+#[must_use]
+pub fn raise_descriptor_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let connections = current.map_or(MOST_CONNECTIONS, |current| current.saturating_sub(OTHER_DESCRIPTORS) / 2);
+    usize::try_from(connections.clamp(1, MOST_CONNECTIONS)).unwrap_or(1)
+}

@@ -1,0 +1,108 @@
+//! The accept loops of a program, each on a thread of its own. One can be added, and one taken away, while the others
+//! go on.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::settings::listen::ListenAddress;
+use crate::socketserver::{Listener, RequestHandler, ShutdownHandle, TcpServer, Workers};
+
+/// What is served: one handler, on any number of listeners.
+pub struct Serving<H> {
+    handler: Arc<H>,
+    pub(super) workers: Workers,
+    most_connections: usize,
+    /// How long requests under way may go on when the program ends.
+    pub patience: Duration,
+    pub(super) signals: Signals,
+    pub(super) accepting: Vec<Accepting>,
+}
+
+/// An accept loop.
+pub(super) struct Accepting {
+    /// As it was asked for: where port 0 was, the port is another one.
+    asked: ListenAddress,
+    shutdown: ShutdownHandle,
+    thread: JoinHandle<()>,
+}
+
+impl<H: RequestHandler> Serving<H> {
+    /// Nothing yet. From now on signals wait to be looked at.
+    ///
+    /// `most_connections`, of all listeners together, are accepted at once.
+    ///
+    /// # Errors
+    /// If the system grants no signal handler.
+    pub fn new(
+        handler: Arc<H>,
+        workers: &Workers,
+        most_connections: usize,
+        patience: Duration,
+    ) -> Result<Serving<H>, String> {
+        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
+        Ok(Serving {
+            handler,
+            workers: workers.clone(),
+            most_connections,
+            patience,
+            signals: signals.map_err(|error| format!("cannot handle signals: {error}"))?,
+            accepting: Vec::new(),
+        })
+    }
+
+    /// Accepts on one more socket, known as `asked` from now on. Returns where it really listens.
+    ///
+    /// # Errors
+    /// If the system grants no thread or no descriptor, or the listener is none.
+    pub fn start(&mut self, asked: ListenAddress, listener: Listener) -> Result<ListenAddress, String> {
+        let cannot = |error| format!("cannot start on {asked}: {error}");
+        let server = TcpServer::with_listener(listener, Arc::clone(&self.handler), &self.workers).map_err(cannot)?;
+        let server = server.with_most_connections(self.most_connections);
+        let (address, shutdown) = (server.listen_address().clone(), server.shutdown_handle());
+        let name = match &address {
+            ListenAddress::Inet(address) => format!("accept {}", address.port()),
+            ListenAddress::Unix(_) => "accept unix".to_owned(),
+        };
+        let thread = thread::Builder::new().name(name).spawn(move || server.serve_forever()).map_err(cannot)?;
+        log::info!("listening on {address}");
+        self.accepting.push(Accepting { asked, shutdown, thread });
+        Ok(address)
+    }
+
+    /// Accepts no more on the socket known as `asked`, and closes it; what it has accepted goes on. False if there is
+    /// no such socket.
+    pub fn stop(&mut self, asked: &ListenAddress) -> bool {
+        let Some(place) = self.accepting.iter().position(|accepting| accepting.asked == *asked) else { return false };
+        let accepting = self.accepting.remove(place);
+        accepting.stop();
+        accepting.join();
+        log::info!("not listening on {asked} any more");
+        true
+    }
+
+    /// All sockets that are accepted on, as they were asked for.
+    pub fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.accepting.iter().map(|accepting| &accepting.asked)
+    }
+
+    /// Waits for a signal.
+    pub(super) fn next_signal(&mut self) -> i32 {
+        // There is no end of them: only their handle could close them, and nobody has asked for it.
+        self.signals.forever().next().unwrap_or(SIGTERM)
+    }
+}
+
+impl Accepting {
+    pub(super) fn stop(&self) {
+        self.shutdown.shutdown();
+    }
+
+    /// It ends by [`Accepting::stop`]; if it had panicked, it would have ended before.
+    pub(super) fn join(self) {
+        let _ = self.thread.join();
+    }
+}
