@@ -39,13 +39,16 @@ def built_footbridge(given):
 
 
 class Footbridge:
-    """footbridge before the given backends, on a port of its own choice; `address` is (host, port)."""
+    """footbridge before the given backends, on a port of its own choice; `address` is (host, port).
 
-    def __init__(self, program, backends, *flags):
-        self._log = tempfile.TemporaryFile()
-        command = [program, "--listen", "127.0.0.1:0", "--access-log", "off", *flags]
+    `wrapper` is a command that becomes it by exec.
+    """
+
+    def __init__(self, program, backends, *flags, wrapper=()):
+        command = [*wrapper, program, "--listen", "127.0.0.1:0", "--access-log", "off", *flags]
         for host, port in backends:
             command += ["--to", f"{host}:{port}"]
+        self._log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._log,
             start_new_session=True, preexec_fn=_end_with_parent)
@@ -136,6 +139,10 @@ class Peer:
             found.append(self.receive(0))
         return found
 
+    def signal(self, number):
+        if self._process.is_alive():
+            os.kill(self._process.pid, number)
+
     def kill(self):
         """kill -9, as the demonstration of a dying backend needs it."""
         self._process.kill()
@@ -178,12 +185,12 @@ def reserve_port():
     return reserved
 
 
-def listen(port=0):
+def listen(port=0, host="127.0.0.1"):
     """A listening socket; shares its port with the one that reserves it."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind(("127.0.0.1", port))
+    listener.bind((host, port))
     listener.listen(4096)
     return listener
 

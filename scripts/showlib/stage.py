@@ -10,8 +10,8 @@ class Stage:
     def __init__(self, program, report, quick):
         self.program, self.report, self.quick = program, report, quick
 
-    def footbridge(self, backends, *flags):
-        return Footbridge(self.program, backends, *flags)
+    def footbridge(self, backends, *flags, wrapper=()):
+        return Footbridge(self.program, backends, *flags, wrapper=wrapper)
 
     def size(self, full, quick):
         return quick if self.quick else full
