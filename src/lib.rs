@@ -59,15 +59,11 @@
 
 #![forbid(unsafe_code)]
 
-pub mod access;
 pub mod cli;
 pub mod demo;
-pub mod escape;
-pub mod http;
 pub mod logging;
-pub mod network;
-pub mod proxy;
 pub mod rights;
 pub mod serve;
-pub mod settings;
-pub mod socketserver;
+
+#[doc(inline)]
+pub use footbridge_engine::{access, escape, http, network, proxy, settings, socketserver};

@@ -1,6 +1,6 @@
 //! The access line: one line in a log for each exchange. Input: the facts of an exchange. Output: a line of text
 //! (combined log format, then `key=value`) or of JSON. Python: `BaseHTTPRequestHandler.log_request`. It goes through the
-//! `log` crate: where it ends is decided in [`crate::logging`].
+//! `log` crate: where it ends is decided in `footbridge::logging`.
 
 use crate::escape::{JsonString, Quoted, Word};
 use std::cell::{Cell, RefCell};

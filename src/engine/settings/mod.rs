@@ -7,7 +7,7 @@ pub mod group;
 mod keys;
 pub mod listen;
 pub mod route;
-pub(crate) mod suggest;
+pub mod suggest;
 mod units;
 
 pub use self::keys::SettingError;
