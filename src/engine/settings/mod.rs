@@ -7,6 +7,7 @@ pub mod group;
 mod keys;
 pub mod listen;
 pub mod route;
+pub mod site;
 pub mod suggest;
 mod units;
 
