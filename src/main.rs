@@ -10,12 +10,13 @@ use std::sync::Arc;
 use footbridge::cli::{self, Config, Outcome};
 use footbridge::demo;
 use footbridge::logging::{self, AccessLog, Sinks};
-use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
+use footbridge::proxy::{ReverseProxyHandler, Site};
 use footbridge::rights;
 use footbridge::rights::Needs;
 use footbridge::serve::{self, Notifier, Serving, Sockets};
 use footbridge::settings::group::{GroupSettings, ServerSettings};
 use footbridge::settings::listen::{ListenAddress, ListenSettings};
+use footbridge::settings::site::SiteSettings;
 use footbridge::socketserver::Workers;
 
 /// The command line, or a value in it, is wrong.
@@ -85,11 +86,10 @@ fn run(config: &Config) -> Result<(), String> {
     let servers = config.to.iter().map(ServerSettings::new).collect();
     let mut group = GroupSettings::new("default", servers, &config.settings);
     (group.balance, group.files, group.probe) = (config.balance.clone(), config.files.clone(), config.probe.clone());
-    let balancer = Arc::new(LoadBalancer::with_group(group, config.seed));
+    let mut site = SiteSettings::one_group(group, &config.settings);
+    (site.trusted, site.seed) = (config.trust.clone(), config.seed);
     let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
-    let handler = ReverseProxyHandler::new(balancer, config.settings.clone())
-        .trusting(config.trust.clone())
-        .with_access_log(access_log);
+    let handler = ReverseProxyHandler::with_site(Site::new(site, None)).with_access_log(access_log);
     let handler = Arc::new(handler);
     let mut serving = Serving::new(handler, &workers, most_connections, config.settings.timeouts.shutdown)?;
     for (listener, address) in listeners {

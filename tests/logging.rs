@@ -78,10 +78,11 @@ fn access_line() -> AccessLine<'static> {
         user_agent: None,
         backend: None,
         tries: 0,
+        queued: Duration::ZERO,
         connect: None,
         first: None,
         total: Duration::ZERO,
         reason: "-",
-        id: "1",
+        id: b"1",
     }
 }

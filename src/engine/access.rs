@@ -75,6 +75,8 @@ pub struct AccessLine<'a> {
     pub backend: Option<&'a str>,
     /// Number of backends tried: 0 if the request was answered without one.
     pub tries: u32,
+    /// Waiting for a worker, and in line for a place at a backend.
+    pub queued: Duration,
     /// How long connecting took; `None` on a reused connection.
     pub connect: Option<Duration>,
     /// From the request's begin to the backend's response head.
@@ -84,7 +86,7 @@ pub struct AccessLine<'a> {
     /// The reason word of a failure, `-` if there was none.
     pub reason: &'a str,
     /// The request id.
-    pub id: &'a str,
+    pub id: &'a [u8],
 }
 
 impl fmt::Display for AccessLine<'_> {
@@ -99,9 +101,10 @@ impl fmt::Display for AccessLine<'_> {
         write!(f, "\" {} {} ", self.status, self.bytes)?;
         write!(f, "\"{}\" \"{}\" ", Quoted(self.referer.unwrap_or(b"-")), Quoted(self.user_agent.unwrap_or(b"-")))?;
         write!(f, "backend={} tries={} ", Word(self.backend.unwrap_or_default().as_bytes()), self.tries)?;
-        write!(f, "connect={} first={} ", Millis(self.connect, "-"), Millis(self.first, "-"))?;
+        write!(f, "queue={} connect={} ", Millis(Some(self.queued), "-"), Millis(self.connect, "-"))?;
+        write!(f, "first={} ", Millis(self.first, "-"))?;
         write!(f, "total={}ms ", Millis(Some(self.total), "-"))?;
-        write!(f, "reason={} id={}", Word(self.reason.as_bytes()), Word(self.id.as_bytes()))
+        write!(f, "reason={} id={}", Word(self.reason.as_bytes()), Word(self.id))
     }
 }
 
@@ -123,11 +126,12 @@ impl fmt::Display for Json<'_> {
         string(f, "user_agent", line.user_agent)?;
         string(f, "backend", line.backend.map(str::as_bytes))?;
         write!(f, ",\"tries\":{}", line.tries)?;
+        write!(f, ",\"queue_ms\":{}", Millis(Some(line.queued), "null"))?;
         write!(f, ",\"connect_ms\":{}", Millis(line.connect, "null"))?;
         write!(f, ",\"first_ms\":{}", Millis(line.first, "null"))?;
         write!(f, ",\"total_ms\":{}", Millis(Some(line.total), "null"))?;
         string(f, "reason", Some(line.reason.as_bytes()).filter(|&reason| reason != b"-"))?;
-        string(f, "id", Some(line.id.as_bytes()))?;
+        string(f, "id", Some(line.id))?;
         f.write_char('}')
     }
 }
@@ -244,11 +248,12 @@ mod tests {
             user_agent: Some(b"curl/8.5"),
             backend: Some("127.0.0.1:3001"),
             tries: 1,
+            queued: Duration::from_micros(120),
             connect: Some(Duration::from_micros(400)),
             first: Some(Duration::from_micros(12_345)),
             total: Duration::from_micros(12_950),
             reason: "-",
-            id: "7f3a9c",
+            id: b"7f3a9c",
         }
     }
 
@@ -257,7 +262,7 @@ mod tests {
         assert_eq!(
             line().to_string(),
             "203.0.113.7 - - [23/Nov/2026:12:00:00 +0000] \"GET /api/x HTTP/1.1\" 200 5120 \"-\" \"curl/8.5\" \
-             backend=127.0.0.1:3001 tries=1 connect=0.4 first=12.3 total=13.0ms reason=- id=7f3a9c"
+             backend=127.0.0.1:3001 tries=1 queue=0.1 connect=0.4 first=12.3 total=13.0ms reason=- id=7f3a9c"
         );
     }
 
@@ -267,7 +272,7 @@ mod tests {
             Json(&line()).to_string(),
             "{\"client\":\"203.0.113.7\",\"time\":\"2026-11-23T12:00:00Z\",\"method\":\"GET\",\"target\":\"/api/x\",\
              \"version\":\"HTTP/1.1\",\"status\":200,\"bytes\":5120,\"referer\":null,\"user_agent\":\"curl/8.5\",\
-             \"backend\":\"127.0.0.1:3001\",\"tries\":1,\"connect_ms\":0.4,\"first_ms\":12.3,\"total_ms\":13.0,\
+             \"backend\":\"127.0.0.1:3001\",\"tries\":1,\"queue_ms\":0.1,\"connect_ms\":0.4,\"first_ms\":12.3,\"total_ms\":13.0,\
              \"reason\":null,\"id\":\"7f3a9c\"}"
         );
     }
@@ -291,7 +296,7 @@ mod tests {
         assert_eq!(
             failed.to_string(),
             "203.0.113.7 - - [23/Nov/2026:12:00:00 +0000] \"-\" 400 0 \"-\" \"-\" \
-             backend=- tries=0 connect=- first=- total=13.0ms reason=bad-request-line id=7f3a9c"
+             backend=- tries=0 queue=0.1 connect=- first=- total=13.0ms reason=bad-request-line id=7f3a9c"
         );
         let json = Json(&failed).to_string();
         assert!(json.contains("\"method\":null,\"target\":null,\"version\":null,\"status\":400"), "{json}");
@@ -320,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_space_in_a_target_or_an_id_starts_no_new_word() {
-        let text = AccessLine { target: b"/ HTTP/1.1\" 200", id: "1 reason=x", ..line() }.to_string();
+        let text = AccessLine { target: b"/ HTTP/1.1\" 200", id: b"1 reason=x", ..line() }.to_string();
         assert!(text.contains(r#""GET /\x20HTTP/1.1\x22\x20200 HTTP/1.1" 200"#), "{text}");
         assert!(text.ends_with(r"reason=- id=1\x20reason=x"), "{text}");
     }

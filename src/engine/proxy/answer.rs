@@ -6,11 +6,13 @@
 use std::io::Write;
 
 use super::error::Error;
+use super::request::append_field;
 use crate::http::{HttpStatus, HttpVersion, RequestHead, date};
+use crate::settings::route::FieldEdits;
 
 /// How an answer goes out.
 #[derive(Clone, Copy, Debug)]
-pub struct Delivery {
+pub struct Delivery<'a> {
     /// The client's version.
     pub version: HttpVersion,
     /// The connection serves on after it.
@@ -19,24 +21,30 @@ pub struct Delivery {
     pub to_head: bool,
     /// The client prefers JSON.
     pub json: bool,
+    /// The name and value of the field that identifies the request.
+    pub id: Option<(&'a str, &'a [u8])>,
+    /// What the request's route changes.
+    pub edits: &'a FieldEdits,
 }
 
-impl Delivery {
+impl<'a> Delivery<'a> {
     /// What the request asks for.
     #[must_use]
-    pub fn to(request: &RequestHead, keep: bool) -> Delivery {
+    pub fn to(request: &RequestHead, keep: bool) -> Delivery<'a> {
         let accept = request.headers.get("accept").unwrap_or_default();
         Delivery {
             version: request.version,
             keep,
             to_head: request.method() == b"HEAD",
             json: accept.windows(b"application/json".len()).any(|part| part == b"application/json"),
+            id: None,
+            edits: FieldEdits::NONE,
         }
     }
 }
 
 /// Appends the answer to a request that could not be served. Returns the length of its content.
-pub fn send_error(error: &Error, id: &str, how: Delivery, out: &mut Vec<u8>) -> u64 {
+pub fn send_error(error: &Error, id: &str, how: Delivery<'_>, out: &mut Vec<u8>) -> u64 {
     let (status, reason) = (error.status(), error.reason());
     let content = if how.json {
         format!("{{\"status\":{status},\"title\":\"{}\",\"reason\":\"{reason}\",\"id\":\"{id}\"}}\n", status.phrase())
@@ -44,30 +52,45 @@ pub fn send_error(error: &Error, id: &str, how: Delivery, out: &mut Vec<u8>) -> 
         format!("{status} {}\nreason: {reason}\nid: {id}\n", status.phrase())
     };
     append_start(status, how, out);
-    let media_type = if how.json { "application/json" } else { "text/plain; charset=utf-8" };
-    // Writing to a Vec does not fail, here and below.
-    drop(write!(out, "Content-Type: {media_type}\r\nContent-Length: {}\r\n", content.len()));
     if let Some(name) = error.proxy_status() {
+        // Writing to a Vec does not fail, here and below.
         drop(write!(out, "Proxy-Status: footbridge; error={name}\r\n"));
     }
     if status == HttpStatus::SERVICE_UNAVAILABLE {
         out.extend_from_slice(b"Retry-After: 1\r\n");
     }
-    out.extend_from_slice(b"\r\n");
-    if how.to_head {
+    if let Error::MethodNotAllowed(methods) = error {
+        append_field(b"Allow", methods.as_bytes(), out); // RFC 9110 §15.5.6.
+    }
+    let media_type = if how.json { "application/json" } else { "text/plain; charset=utf-8" };
+    append_content(media_type, content.as_bytes(), how, out)
+}
+
+/// Appends a redirection (RFC 9110 §15.4). Returns the length of its content.
+pub fn send_redirect(status: HttpStatus, location: &[u8], how: Delivery<'_>, out: &mut Vec<u8>) -> u64 {
+    append_start(status, how, out);
+    append_field(b"Location", location, out);
+    let content = format!("{status} {}\n", status.phrase());
+    append_content("text/plain; charset=utf-8", content.as_bytes(), how, out)
+}
+
+/// Appends an answer that stands in the configuration. Returns the length of its content.
+pub fn send_fixed(status: HttpStatus, content: &str, how: Delivery<'_>, out: &mut Vec<u8>) -> u64 {
+    append_start(status, how, out);
+    if status.has_no_content() {
+        out.extend_from_slice(b"\r\n");
         return 0;
     }
-    out.extend_from_slice(content.as_bytes());
-    content.len() as u64
+    append_content("text/plain; charset=utf-8", content.as_bytes(), how, out)
 }
 
 /// Appends the answer to an OPTIONS that came to its last hop (RFC 9110 §7.6.2).
-pub fn send_options(how: Delivery, out: &mut Vec<u8>) {
+pub fn send_options(how: Delivery<'_>, out: &mut Vec<u8>) {
     append_start(HttpStatus::OK, how, out);
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
 }
 
-fn append_start(status: HttpStatus, how: Delivery, out: &mut Vec<u8>) {
+fn append_start(status: HttpStatus, how: Delivery<'_>, out: &mut Vec<u8>) {
     drop(write!(out, "HTTP/1.1 {status} {}\r\nDate: ", status.phrase()));
     date::append_now(out);
     out.extend_from_slice(match (how.keep, how.version) {
@@ -75,4 +98,23 @@ fn append_start(status: HttpStatus, how: Delivery, out: &mut Vec<u8>) {
         (true, HttpVersion::Http10) => b"\r\nConnection: keep-alive\r\n",
         (true, HttpVersion::Http11) => b"\r\n",
     });
+    if let Some((name, id)) = how.id {
+        append_field(name.as_bytes(), id, out);
+    }
+    for (name, value) in &how.edits.set {
+        append_field(name.as_bytes(), value.as_bytes(), out);
+    }
+}
+
+/// The rest of the head, and the content, if it is asked for. A route may set another type of content.
+fn append_content(media_type: &str, content: &[u8], how: Delivery<'_>, out: &mut Vec<u8>) -> u64 {
+    if !how.edits.take_out(b"content-type") {
+        append_field(b"Content-Type", media_type.as_bytes(), out);
+    }
+    drop(write!(out, "Content-Length: {}\r\n\r\n", content.len()));
+    if how.to_head {
+        return 0;
+    }
+    out.extend_from_slice(content);
+    content.len() as u64
 }

@@ -12,6 +12,12 @@ pub enum Error {
     Client(MessageError),
     /// The request is right, and this proxy does not do what it asks; the word says what.
     Refused(&'static str),
+    /// No route takes this host and path.
+    NoRoute,
+    /// The routes of this host and path take other methods: the value of Allow.
+    MethodNotAllowed(String),
+    /// The route does not admit this client.
+    Denied,
     /// The client went away.
     ClientGone,
     /// The backend could not be reached.
@@ -35,6 +41,9 @@ impl Error {
         match self {
             Error::Client(error) => error.request_status(),
             Error::Refused(_) => HttpStatus::NOT_IMPLEMENTED,
+            Error::NoRoute => HttpStatus::NOT_FOUND,
+            Error::MethodNotAllowed(_) => HttpStatus::METHOD_NOT_ALLOWED,
+            Error::Denied => HttpStatus::FORBIDDEN,
             Error::ClientGone => HttpStatus::CLIENT_CLOSED_REQUEST,
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => HttpStatus::GATEWAY_TIMEOUT,
             Error::Backend(MessageError::TimedOut) => HttpStatus::GATEWAY_TIMEOUT,
@@ -52,6 +61,9 @@ impl Error {
             Error::Client(MessageError::Incomplete) => "request-cut-short",
             Error::Client(error) => error.reason(),
             Error::Refused(reason) => reason,
+            Error::NoRoute => "no-route",
+            Error::MethodNotAllowed(_) => "method-not-allowed",
+            Error::Denied => "denied",
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => "connect-timed-out",
             Error::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => "connect-refused-by-backend",
             Error::Connect(_) => "connect-failed",
@@ -72,7 +84,9 @@ impl Error {
     pub fn proxy_status(&self) -> Option<&'static str> {
         Some(match self {
             Error::Client(MessageError::TimedOut) | Error::ClientGone => return None,
-            Error::Client(_) | Error::Refused(_) => "http_request_error",
+            Error::Client(_) | Error::Refused(_) | Error::MethodNotAllowed(_) => "http_request_error",
+            Error::NoRoute => "destination_not_found",
+            Error::Denied => "http_request_denied",
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => "connection_timeout",
             Error::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => "connection_refused",
             Error::Connect(_) => "destination_unavailable",

@@ -1,12 +1,13 @@
 //! What is told of an exchange when it is over: the facts of its access line.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::backend::Backend;
 use super::error::Error;
-use super::peer::Peer;
+use super::routing::Site;
 use crate::access::{self, AccessLine, LogFormat};
 use crate::http::{Field, HttpStatus, RequestHead};
 
@@ -52,6 +53,8 @@ pub(super) struct Facts {
     pub(super) bytes: u64,
     pub(super) backend: Option<Arc<Backend>>,
     pub(super) tries: u32,
+    /// Waiting for a worker, and in line for a place at a backend.
+    pub(super) queued: Duration,
     pub(super) connect: Option<Duration>,
     /// From the start to the response's head.
     pub(super) first: Option<Duration>,
@@ -67,6 +70,7 @@ impl Facts {
             bytes: 0,
             backend: None,
             tries: 0,
+            queued: Duration::ZERO,
             connect: None,
             first: None,
             reason: "-",
@@ -90,12 +94,11 @@ impl Facts {
     /// Writes the access line.
     ///
     /// Python: `log_request`. Departs: when the exchange is over, so that its bytes and its time are known.
-    pub(super) fn log(&self, request: &RequestHead, client: &Peer, format: LogFormat) {
+    pub(super) fn log(&self, request: &RequestHead, client: Option<IpAddr>, site: &Site, format: LogFormat) {
         let own_id = self.id.text();
-        let given = request.headers.first(Field::XRequestId).and_then(|id| std::str::from_utf8(id).ok());
         let total = self.started.elapsed();
         let line = AccessLine {
-            client: client.address.ip(),
+            client,
             time: SystemTime::now() - total,
             method: request.method(),
             target: request.target(),
@@ -106,11 +109,12 @@ impl Facts {
             user_agent: request.headers.first(Field::UserAgent),
             backend: self.backend.as_ref().map(|backend| backend.label()),
             tries: self.tries,
+            queued: self.queued,
             connect: self.connect,
             first: self.first,
             total,
             reason: self.reason,
-            id: given.unwrap_or(&own_id),
+            id: site.id_of(request, &own_id),
         };
         access::write_line(&line, format);
     }

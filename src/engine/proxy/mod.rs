@@ -5,6 +5,7 @@
 //! | [`reverse_proxy`] | [`ReverseProxyHandler`]: what all connections share |
 //! | [`connection`] | one client's connection: requests one after the other |
 //! | [`exchange`] | one request and its response |
+//! | [`routing`] | which route a request takes: [`Site`] |
 //! | [`request`], [`response`], [`hop_by_hop`] | which fields are passed on, and which are made anew |
 //! | [`load_balancer`], [`backend`] | which backend; its connections |
 //! | [`tunnel`] | a WebSocket: bytes both ways |
@@ -110,9 +111,11 @@ mod policy;
 pub mod request;
 pub mod response;
 pub mod reverse_proxy;
+pub mod routing;
 pub mod tunnel;
 pub mod upkeep;
 
 pub use error::Error;
 pub use load_balancer::LoadBalancer;
 pub use reverse_proxy::ReverseProxyHandler;
+pub use routing::Site;

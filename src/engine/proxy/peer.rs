@@ -1,8 +1,12 @@
 //! The client's side of a connection, and what every step of serving it is given.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::load_balancer::LoadBalancer;
 use super::reverse_proxy::ReverseProxyHandler;
+use super::routing::{Route, Site};
+use crate::settings::Settings;
 use crate::socketserver::{Buffer, Outgoing, PeerAddress, Socket, Worker};
 
 /// A client: its socket, what it has sent and what it is to be sent.
@@ -17,11 +21,30 @@ pub(super) struct Peer {
 /// What a turn is worked with.
 pub(super) struct Context<'a> {
     pub(super) handler: &'a ReverseProxyHandler,
+    /// The present one: a request that begins now begins with it.
+    pub(super) site: Arc<Site>,
+    /// The route of the exchange that goes on in this turn.
+    pub(super) route: Option<Arc<Route>>,
     pub(super) worker: &'a mut Worker,
     /// When the turn began: near enough to now for every deadline.
     pub(super) now: Instant,
-    /// It waited for a worker for longer than `timeouts.queue`: a request that begins in this turn is turned away.
-    pub(super) late: bool,
+    /// How long it waited for a worker: a request that begins in this turn is turned away if that was too long.
+    pub(super) waited: Duration,
     /// The server stops, or needs the connection's place: if it is idle, it ends.
     pub(super) leave: bool,
+}
+
+impl Context<'_> {
+    pub(super) fn route(&self) -> &Route {
+        self.route.as_deref().expect("an exchange that goes on has a route")
+    }
+
+    /// Timeouts and limits of the exchange.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.route().settings.settings
+    }
+
+    pub(super) fn balancer(&self) -> &LoadBalancer {
+        self.route().balancer.as_deref().expect("an exchange that goes on is forwarded")
+    }
 }

@@ -11,11 +11,12 @@ use super::hop_by_hop::ConnectionOptions;
 use crate::http::headers::FieldLine;
 use crate::http::text::{append_address, append_decimal};
 use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
+use crate::settings::route::RouteSettings;
 
 /// What is known of a request beside its head.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding<'a> {
-    /// Where the request came from; `None` if the client has no address: it is on this machine.
+    /// Where the request came from; `None` if the peer has no address: it is on this machine.
     pub client: Option<IpAddr>,
     /// Whether the client is a proxy whose X-Forwarded fields are believed.
     pub trusted: bool,
@@ -23,8 +24,12 @@ pub struct Forwarding<'a> {
     pub framing: BodyFraming,
     /// The client asks for a WebSocket, and may have one.
     pub upgrade: bool,
-    /// An identification for the request, if it brought none.
-    pub id: &'a str,
+    /// The name of the field that identifies a request, and an identification for this one, if it brought none.
+    pub id: Option<(&'a str, &'a str)>,
+    /// What takes the place of the client's Host.
+    pub host: Option<&'a [u8]>,
+    /// What is changed on the way.
+    pub route: &'a RouteSettings,
 }
 
 /// Refuses what no backend should see: a request without exactly one valid Host (RFC 9112 §3.2), and CONNECT.
@@ -54,13 +59,17 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
     let absolute = target::split_absolute(head.target());
     out.extend_from_slice(head.method());
     out.push(b' ');
-    append_target(head, absolute.map(|(_, rest)| rest), out);
+    append_target(head, absolute.map(|(_, rest)| rest), how.route, out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
 
-    let host = absolute.map(|(authority, _)| authority).or_else(|| head.headers.first(Field::Host));
-    let host = host.unwrap_or_default();
+    let edits = &how.route.request_headers;
+    let asked = absolute.map(|(authority, _)| authority).or_else(|| head.headers.first(Field::Host));
+    let asked = asked.unwrap_or_default();
+    let host = how.host.unwrap_or(asked);
     let mut host_written = false;
-    for line in head.headers.iter().filter(|line| !options.removes(line) && !is_pretended(line, how.trusted)) {
+    let stays =
+        |line: &FieldLine<'_>| !options.removes(line) && !is_pretended(line, how.trusted) && !edits.take_out(line.name);
+    for line in head.headers.iter().filter(stays) {
         match line.field {
             // RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host.
             Field::Host => {
@@ -76,26 +85,39 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
         append_field(b"Host", host, out); // HTTP/1.0 needs none, HTTP/1.1 does: if unknown, an empty one.
     }
     append_framing(head, how.framing, out);
-    append_forwarded(head, host, how, out);
+    append_forwarded(head, asked, how, out);
+    for (name, value) in &edits.set {
+        append_field(name.as_bytes(), value.as_bytes(), out);
+    }
     if how.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }
 
-/// In origin-form, whatever form it came in, but `*` stays (RFC 9112 §3.2).
-fn append_target(head: &RequestHead, rest_of_absolute: Option<&[u8]>, out: &mut Vec<u8>) {
-    match rest_of_absolute {
-        None => out.extend_from_slice(head.target()),
+/// In origin-form, whatever form it came in, but `*` stays (RFC 9112 §3.2); and without and with the prefixes that are
+/// set. What is behind them stays byte for byte.
+fn append_target(head: &RequestHead, rest_of_absolute: Option<&[u8]>, route: &RouteSettings, out: &mut Vec<u8>) {
+    let target = match rest_of_absolute {
+        None if head.target() == b"*" => return out.push(b'*'),
         // RFC 9112 §3.2.4: an OPTIONS without a path asks about the server itself.
-        Some([]) if head.method() == b"OPTIONS" => out.push(b'*'),
-        Some(rest) => {
-            if rest.first() != Some(&b'/') {
-                out.push(b'/');
-            }
-            out.extend_from_slice(rest);
-        }
+        Some([]) if head.method() == b"OPTIONS" => return out.push(b'*'),
+        None => head.target(),
+        Some(rest) => rest,
+    };
+    let strip = prefix(route.strip_prefix.as_deref());
+    // It begins with the route's path, and that with this. A path that does not was no match of the route.
+    let rest = target.strip_prefix(strip.as_bytes()).unwrap_or(target);
+    out.extend_from_slice(prefix(route.add_prefix.as_deref()).as_bytes());
+    if rest.first() != Some(&b'/') {
+        out.push(b'/');
     }
+    out.extend_from_slice(rest);
+}
+
+/// A prefix that is set, without the `/` that the rest begins with.
+fn prefix(set: Option<&str>) -> &str {
+    set.unwrap_or_default().trim_end_matches('/')
 }
 
 /// Whether a field says something that only a proxy in front of us could know, or looks as if it did: CGI and its heirs
@@ -160,7 +182,7 @@ fn append_framing(head: &RequestHead, framing: BodyFraming, out: &mut Vec<u8>) {
     }
 }
 
-/// Via (RFC 9110 §7.6.3), and who the client is.
+/// Via (RFC 9110 §7.6.3), who the client is, and what it asked for.
 fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: &mut Vec<u8>) {
     let said = |field| head.headers.values(field).filter(|_| how.trusted);
     out.extend_from_slice(match head.version {
@@ -178,8 +200,12 @@ fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: 
     out.extend_from_slice(b"\r\n");
     append_field(b"X-Forwarded-Proto", said(Field::XForwardedProto).next().unwrap_or(b"http"), out);
     append_field(b"X-Forwarded-Host", said(Field::XForwardedHost).next().unwrap_or(host), out);
-    if head.headers.first(Field::XRequestId).is_none() {
-        append_field(b"X-Request-Id", how.id.as_bytes(), out);
+    let strip = prefix(how.route.strip_prefix.as_deref());
+    if !strip.is_empty() {
+        append_field(b"X-Forwarded-Prefix", strip.as_bytes(), out);
+    }
+    if let Some((name, id)) = how.id.filter(|(name, _)| head.headers.get(name).is_none()) {
+        append_field(name.as_bytes(), id.as_bytes(), out);
     }
 }
 
@@ -203,6 +229,7 @@ pub fn append_number_field(name: &str, value: u64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::http::head::HeadLimits;
+    use crate::settings::Settings;
 
     /// RFC 9110 §7.6.2: `1*DIGIT` is one less at the next hop; what is no number is passed on as it came.
     #[test]
@@ -213,7 +240,9 @@ mod tests {
             let limits = HeadLimits { bytes: 256, start_line: 64, field_lines: 4 };
             head.parse(text.as_bytes(), &limits).expect("a well-formed head");
             let (client, framing) = (Some([192, 0, 2, 1].into()), BodyFraming::None);
-            let how = Forwarding { client, trusted: false, framing, upgrade: false, id: "1" };
+            let route = RouteSettings::all_to("app", &Settings::default());
+            let how =
+                Forwarding { client, trusted: false, framing, upgrade: false, id: None, host: None, route: &route };
             let mut out = Vec::new();
             prepare_request(&head, &ConnectionOptions::of(&head.headers), &how, &mut out);
             let out = String::from_utf8(out).expect("ASCII");

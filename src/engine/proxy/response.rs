@@ -5,10 +5,11 @@ use super::request::{append_field, append_number_field};
 use crate::http::headers::trim;
 use crate::http::text::append_decimal;
 use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
+use crate::settings::route::FieldEdits;
 
 /// What is known of a response beside its head.
 #[derive(Clone, Copy, Debug)]
-pub struct Answering {
+pub struct Answering<'a> {
     /// How long the content is, as the backend framed it.
     pub framing: BodyFraming,
     /// The client's version.
@@ -17,9 +18,13 @@ pub struct Answering {
     pub to_head: bool,
     /// The client's connection serves on after it.
     pub keep: bool,
+    /// What the route changes.
+    pub edits: &'a FieldEdits,
+    /// The name and value of the field that identifies the request, if the response brought none.
+    pub id: Option<(&'a str, &'a [u8])>,
 }
 
-impl Answering {
+impl Answering<'_> {
     /// Whether the content goes out in chunks: if its length is not known and the client knows chunks.
     #[must_use]
     pub fn is_chunked(&self) -> bool {
@@ -36,10 +41,11 @@ impl Answering {
 }
 
 /// Appends the head for the client.
-pub fn prepare_response(head: &ResponseHead, options: &ConnectionOptions<'_>, how: &Answering, out: &mut Vec<u8>) {
-    append_start(head, options, out);
+pub fn prepare_response(head: &ResponseHead, options: &ConnectionOptions<'_>, how: &Answering<'_>, out: &mut Vec<u8>) {
+    append_start(head, options, how.edits, out);
+    append_added(head, how, out);
     append_framing(head, how, out);
-    if head.headers.first(Field::Date).is_none() {
+    if head.headers.first(Field::Date).is_none() && !how.edits.take_out(b"date") {
         // RFC 9110 §6.6.1: who receives a response without Date adds it.
         out.extend_from_slice(b"Date: ");
         date::append_now(out);
@@ -55,13 +61,14 @@ pub fn prepare_response(head: &ResponseHead, options: &ConnectionOptions<'_>, ho
 
 /// Appends an interim response (RFC 9110 §15.2): it has no content and no say over the connection.
 pub fn prepare_interim(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
-    append_start(head, options, out);
+    append_start(head, options, FieldEdits::NONE, out);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends a 101 to a WebSocket's request.
-pub fn prepare_upgrade(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
-    append_start(head, options, out);
+pub fn prepare_upgrade(head: &ResponseHead, options: &ConnectionOptions<'_>, how: &Answering<'_>, out: &mut Vec<u8>) {
+    append_start(head, options, how.edits, out);
+    append_added(head, how, out);
     out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
@@ -76,13 +83,13 @@ pub fn accepts_websocket(head: &ResponseHead, options: &ConnectionOptions<'_>) -
 }
 
 /// The status line in our version (RFC 9112 §2.3), and the field lines that are for the client.
-fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
+fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &FieldEdits, out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     append_decimal(head.status.0.into(), out);
     out.push(b' ');
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
-    for line in head.headers.iter().filter(|line| !options.removes(line)) {
+    for line in head.headers.iter().filter(|line| !options.removes(line) && !edits.take_out(line.name)) {
         append_field(line.name, line.value, out);
     }
     out.extend_from_slice(match head.version {
@@ -91,7 +98,17 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut 
     });
 }
 
-fn append_framing(head: &ResponseHead, how: &Answering, out: &mut Vec<u8>) {
+/// What the route adds, and what tells the client which request this answers.
+fn append_added(head: &ResponseHead, how: &Answering<'_>, out: &mut Vec<u8>) {
+    for (name, value) in &how.edits.set {
+        append_field(name.as_bytes(), value.as_bytes(), out);
+    }
+    if let Some((name, id)) = how.id.filter(|(name, _)| head.headers.get(name).is_none()) {
+        append_field(name.as_bytes(), id, out);
+    }
+}
+
+fn append_framing(head: &ResponseHead, how: &Answering<'_>, out: &mut Vec<u8>) {
     let declared = head.headers.first(Field::ContentLength);
     match how.framing {
         BodyFraming::Length(length) => append_number_field("Content-Length", length, out),

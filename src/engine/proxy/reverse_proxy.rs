@@ -2,20 +2,20 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use super::connection::ClientConnection;
 use super::exchange::Exchange;
 use super::facts::{Facts, RequestId};
 use super::load_balancer::LoadBalancer;
-use super::upkeep;
+use super::routing::Site;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
 use crate::access::LogFormat;
-use crate::network::Network;
 use crate::settings::Settings;
+use crate::settings::site::SiteSettings;
 use crate::socketserver::{Next, PeerAddress, RequestHandler, Socket};
 
 /// Exchanges kept for the next requests. Beyond that many at once, memory is better given back.
@@ -26,9 +26,7 @@ const SPARE_EXCHANGES: usize = 64;
 /// Python: the article's `ReverseProxyHandler(BaseHTTPRequestHandler)`.
 #[derive(Debug)]
 pub struct ReverseProxyHandler {
-    balancer: Arc<LoadBalancer>,
-    settings: Settings,
-    trusted: Vec<Network>,
+    site: RwLock<Arc<Site>>,
     access_log: Option<LogFormat>,
     ids: AtomicU64,
     #[allow(clippy::vec_box, reason = "they go in and out without being moved")]
@@ -38,25 +36,20 @@ pub struct ReverseProxyHandler {
 impl ReverseProxyHandler {
     /// A proxy in front of the backends of `balancer`, which may be shared.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "it is kept, in parts")]
     pub fn new(balancer: Arc<LoadBalancer>, settings: Settings) -> ReverseProxyHandler {
-        if let Some(discovery) = balancer.take_discovery() {
-            upkeep::tend(&balancer, discovery);
-        }
+        ReverseProxyHandler::with_site(Site::of_one(balancer, &settings))
+    }
+
+    /// A proxy with groups and routes.
+    #[must_use]
+    pub fn with_site(site: Site) -> ReverseProxyHandler {
         ReverseProxyHandler {
-            balancer,
-            settings,
-            trusted: Vec::new(),
+            site: RwLock::new(Arc::new(site)),
             access_log: None,
             ids: AtomicU64::new(rand::make_rng::<SmallRng>().random()),
             spare: Mutex::new(Vec::new()),
         }
-    }
-
-    /// Believes what these peers say of their clients in X-Forwarded fields.
-    #[must_use]
-    pub fn trusting(mut self, trusted: Vec<Network>) -> ReverseProxyHandler {
-        self.trusted = trusted;
-        self
     }
 
     /// Writes a line for each exchange, through the `log` crate with the target `access`.
@@ -66,26 +59,28 @@ impl ReverseProxyHandler {
         self
     }
 
-    pub(super) fn balancer(&self) -> &LoadBalancer {
-        &self.balancer
+    /// The present groups and routes.
+    #[must_use]
+    pub fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.site.read().expect("no panic under the lock of the site"))
     }
 
-    pub(super) fn settings(&self) -> &Settings {
-        &self.settings
+    /// Another configuration, at once: requests that begin from now on begin with it, the others end with theirs.
+    /// Groups that are set as before go on as they are.
+    pub fn replace(&self, settings: SiteSettings) {
+        let site = Arc::new(Site::new(settings, Some(&self.site())));
+        *self.site.write().expect("no panic under the lock of the site") = site;
     }
 
     pub(super) fn access_log(&self) -> Option<LogFormat> {
         self.access_log
     }
 
-    pub(super) fn trusts(&self, peer: Option<IpAddr>) -> bool {
-        self.trusted.iter().any(|network| network.contains(peer))
-    }
-
-    pub(super) fn new_exchange(&self, now: Instant) -> Box<Exchange> {
+    pub(super) fn new_exchange(&self, client: Option<IpAddr>, now: Instant) -> Box<Exchange> {
         let spare = self.spare.lock().expect("no panic under the lock").pop();
         let mut exchange = spare.unwrap_or_else(|| Box::new(Exchange::new(now)));
         exchange.facts = Facts { id: RequestId::next(&self.ids), ..Facts::new(now) };
+        exchange.client = client;
         exchange
     }
 

@@ -85,3 +85,15 @@ pub struct FieldEdits {
     /// Names.
     pub remove: Vec<String>,
 }
+
+impl FieldEdits {
+    /// No changes.
+    pub const NONE: &'static FieldEdits = &FieldEdits { set: Vec::new(), remove: Vec::new() };
+
+    /// Whether the message's own lines of this name go.
+    #[must_use]
+    pub fn take_out(&self, name: &[u8]) -> bool {
+        let mut names = self.remove.iter().chain(self.set.iter().map(|(name, _)| name));
+        names.any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    }
+}

@@ -7,6 +7,7 @@ use footbridge::http::head::{HeadLimits, HeadScan};
 use footbridge::http::{BodyFraming, HttpVersion, ResponseHead, framing};
 use footbridge::proxy::hop_by_hop::ConnectionOptions;
 use footbridge::proxy::response::{Answering, accepts_websocket, prepare_interim, prepare_response, prepare_upgrade};
+use footbridge::settings::route::FieldEdits;
 use footbridge_fuzz::{FieldLine, Framing, Head, head, shown};
 use libfuzzer_sys::fuzz_target;
 
@@ -46,7 +47,9 @@ fn pass_interim(response: &ResponseHead, original: &Head<'_>) {
     let options = ConnectionOptions::of(&response.headers);
     let mut out = Vec::new();
     if accepts_websocket(response, &options) {
-        prepare_upgrade(response, &options, &mut out);
+        let (framing, version) = (BodyFraming::None, HttpVersion::Http11);
+        let how = Answering { framing, version, to_head: false, keep: false, edits: FieldEdits::NONE, id: None };
+        prepare_upgrade(response, &options, &how, &mut out);
     } else {
         prepare_interim(response, &options, &mut out);
     }
@@ -57,7 +60,7 @@ fn pass_interim(response: &ResponseHead, original: &Head<'_>) {
 
 fn answer(response: &ResponseHead, original: &Head<'_>, version: HttpVersion, to_head: bool, keep: bool) {
     let Ok(framing) = framing::of_response(response, to_head) else { return };
-    let how = Answering { framing, version, to_head, keep };
+    let how = Answering { framing, version, to_head, keep, edits: FieldEdits::NONE, id: None };
     let options = ConnectionOptions::of(&response.headers);
     let mut out = Vec::new();
     prepare_response(response, &options, &how, &mut out);

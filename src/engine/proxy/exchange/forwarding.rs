@@ -17,10 +17,10 @@ impl Exchange {
         if client.socket.is_broken() {
             return Err(Error::ClientGone);
         }
-        let balancer = cx.handler.balancer();
+        let balancer = cx.balancer();
         if self.attempt.is_none() && self.spot.is_none() && self.tried.attempts == 0 {
             balancer.count_request();
-            self.tried.key = affinity::key(&balancer.group().balance, &self.request, client.address.ip());
+            self.tried.key = affinity::key(&balancer.group().balance, &self.request, self.client);
             if balancer.has_line() {
                 return self.stand_in_line(client, cx).map(Some);
             }
@@ -40,8 +40,9 @@ impl Exchange {
             }
             Got::Full => self.stand_in_line(client, cx).map(Some),
             Got::Connection(forwarded) => {
-                if let Some((spot, _)) = self.spot.take() {
+                if let Some((spot, since)) = self.spot.take() {
                     spot.leave();
+                    self.facts.queued += cx.now.saturating_duration_since(since);
                 }
                 self.prepare(forwarded, client, cx);
                 Ok(None)
@@ -50,7 +51,7 @@ impl Exchange {
     }
 
     fn ask(&mut self, cx: &Context<'_>) -> Result<Got, Error> {
-        let balancer = cx.handler.balancer();
+        let balancer = cx.balancer();
         let fresh = self.retries > 0;
         let got = balancer.forward_request(&mut self.tried, self.attempt.take(), fresh, cx.worker, cx.now);
         // A request that cannot be sent twice must not meet a connection that the backend has just closed.
@@ -74,12 +75,12 @@ impl Exchange {
                 (true, since)
             }
         };
-        let until = deadline(since, cx.handler.settings().timeouts.queue);
+        let until = deadline(since, cx.settings().timeouts.queue);
         if until <= cx.now {
             return Err(Error::Full);
         }
         let caller = cx.worker.caller(client.socket.token());
-        self.spot = Some((cx.handler.balancer().stand_in_line(caller, again), since));
+        self.spot = Some((cx.balancer().stand_in_line(caller, again), since));
         Ok(Waiting { client: Readiness::CALLED, backend: None, deadline: until })
     }
 
@@ -94,14 +95,14 @@ impl Exchange {
             return; // A response that is wrong may be the request's doing.
         }
         let why = defect.to_string();
-        cx.handler.balancer().blame(&mut forwarded.claim, &why, cx.now);
+        cx.balancer().blame(&mut forwarded.claim, &why, cx.now);
     }
 
     /// The backend has answered: what that says of its health.
     pub(super) fn praise(&mut self, now: Instant, cx: &Context<'_>) {
         let status = self.response.status;
         let Some(forwarded) = &mut self.forwarded else { return };
-        let balancer = cx.handler.balancer();
+        let balancer = cx.balancer();
         if balancer.group().fail_on_5xx && status.is_server_error() {
             balancer.blame(&mut forwarded.claim, &format!("it answered {status}"), now);
         } else {

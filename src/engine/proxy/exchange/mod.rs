@@ -5,31 +5,35 @@
 //! each other: a backend may answer before the request is complete. What can go wrong comes out as an
 //! [`Error`] that says whose fault it is; [`super::connection`] answers it.
 //!
-//! Here is the request's way; how it gets a backend's connection is in `forwarding.rs`, the response's way in
-//! `response.rs`, waits and their ends in `waiting.rs`, second attempts in `retry.rs`.
+//! Here is the request's way; what is decided before it goes on is in `beginning.rs`, how it gets a backend's connection
+//! in `forwarding.rs`, the response's way in `response.rs`, waits and their ends in `waiting.rs`, second attempts in
+//! `retry.rs`.
 
+mod beginning;
 mod forwarding;
 mod response;
 mod retry;
 mod waiting;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::attempt::Attempt;
-use super::backend::Forwarded;
+use super::backend::{Backend, Forwarded};
 use super::error::Error;
 use super::facts::Facts;
 use super::hop_by_hop::ConnectionOptions;
 use super::line::Spot;
-use super::load_balancer::Tried;
+use super::load_balancer::{LoadBalancer, Tried};
 use super::peer::{Context, Peer};
 use super::request::{self, Forwarding};
+use super::routing::Route;
 use super::tunnel::Tunnel;
-use crate::http::body::BodyDecoder;
 use crate::http::head::HeadScan;
 use crate::http::relay::{Flow, Inlet, Outlet, Relay, RelayError};
-use crate::http::{BodyFraming, Field, HttpVersion, MessageError, RequestHead, ResponseHead, framing};
-use crate::settings::deadline;
+use crate::http::{BodyFraming, Field, RequestHead, ResponseHead};
+use crate::settings::group::HostSent;
 use crate::socketserver::{Outgoing, Readiness, Token};
 
 /// How an exchange stands after a turn.
@@ -57,6 +61,10 @@ pub(super) struct Exchange {
     pub(super) request: RequestHead,
     pub(super) facts: Facts,
     framing: BodyFraming,
+    /// Where it goes; `None` if it has no route.
+    pub(super) route: Option<Arc<Route>>,
+    /// Who the client is, after what a proxy that is believed said of it.
+    pub(super) client: Option<IpAddr>,
     /// The client asks for a WebSocket.
     upgrade: bool,
     /// The client's connection may serve on.
@@ -97,6 +105,8 @@ impl Exchange {
             request: RequestHead::default(),
             facts: Facts::new(now),
             framing: BodyFraming::None,
+            route: None,
+            client: None,
             upgrade: false,
             keep: true,
             tried: Tried::default(),
@@ -129,43 +139,15 @@ impl Exchange {
         (self.request, self.response, self.tried) = (last.request, last.response, last.tried);
     }
 
-    /// Looks at the request as a whole: what is it, and may it go on?
-    ///
-    /// # Errors
-    /// What is to be answered instead.
-    pub(super) fn begin(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        let head = &self.request;
-        let options = ConnectionOptions::of(&head.headers);
-        self.keep = match head.version {
-            HttpVersion::Http11 => !options.close,
-            HttpVersion::Http10 => options.keep_alive && !options.close,
-        };
-        request::check_request(head)?;
-        self.framing = framing::of_request(head).map_err(Error::Client)?;
-        let limits = &cx.handler.settings().limits;
-        if matches!(self.framing, BodyFraming::Length(length) if length > limits.body) {
-            return Err(Error::Client(MessageError::ContentTooLarge));
-        }
-        self.upgrade = self.framing == BodyFraming::None && request::wants_websocket(head, &options);
-        self.begin_upload(cx);
-        if self.upload.is_some() && head_expects_continue(&self.request) {
-            self.expects_until = Some(deadline(cx.now, cx.handler.settings().timeouts.expect));
-        }
-        Ok(())
-    }
-
-    fn begin_upload(&mut self, cx: &Context<'_>) {
-        let limits = &cx.handler.settings().limits;
-        self.upload = (self.framing != BodyFraming::None).then(|| {
-            let decoder = BodyDecoder::new(self.framing, limits);
-            let relay = Relay::new(decoder, self.framing == BodyFraming::Chunked).limited_to(limits.body);
-            if self.may_keep_content() { relay.keeping(retry::KEPT_CONTENT) } else { relay }
-        });
+    /// Whether a backend gets it: not if we answer it ourselves.
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.balancer.is_some())
     }
 
     /// Whether all of the request was read: if not, what follows on the connection is not the next request.
     pub(super) fn is_request_read(&self) -> bool {
-        !self.upload_lost && self.upload.as_ref().is_none_or(Relay::is_received)
+        let content = self.upload.as_ref().or(self.sent.as_ref());
+        !self.upload_lost && content.map_or(self.framing == BodyFraming::None, Relay::is_received)
     }
 
     /// Whether the head of a final response is on its way: there can be no other answer any more.
@@ -227,18 +209,20 @@ impl Exchange {
     /// Makes the head that the backend is sent.
     fn prepare(&mut self, forwarded: Forwarded, client: &Peer, cx: &mut Context<'_>) {
         self.facts.connect = forwarded.connect_time;
-        self.forwarded = Some(forwarded);
-        let id = self.facts.id.text();
+        cx.worker.lend(&mut self.to_backend);
+        let own_id = self.facts.id.text();
         let how = Forwarding {
             client: client.address.ip(),
-            trusted: cx.handler.trusts(client.address.ip()),
+            trusted: cx.site.trusts(client.address.ip()),
             framing: self.framing,
             upgrade: self.upgrade,
-            id: &id,
+            id: cx.site.settings().request_id.as_deref().map(|name| (name, &*own_id)),
+            host: host_sent(cx.balancer(), forwarded.backend()),
+            route: &cx.route().settings,
         };
-        cx.worker.lend(&mut self.to_backend);
         let options = ConnectionOptions::of(&self.request.headers);
         request::prepare_request(&self.request, &options, &how, self.to_backend.bytes());
+        self.forwarded = Some(forwarded);
         self.send_again();
         self.asked = cx.now;
     }
@@ -327,7 +311,12 @@ impl Exchange {
     }
 }
 
-/// RFC 9110 §10.1.1; HTTP/1.0 knows no interim responses.
-fn head_expects_continue(head: &RequestHead) -> bool {
-    head.version == HttpVersion::Http11 && head.headers.lists(Field::Expect, "100-continue")
+/// What takes the place of the client's Host, if anything does.
+fn host_sent<'a>(balancer: &'a LoadBalancer, backend: &'a Backend) -> Option<&'a [u8]> {
+    match &balancer.group().host {
+        HostSent::Client => None,
+        HostSent::Backend if backend.name().starts_with("unix:") => Some(b"localhost"),
+        HostSent::Backend => Some(backend.name().as_bytes()),
+        HostSent::Literal(host) => Some(host.as_bytes()),
+    }
 }

@@ -15,7 +15,7 @@ use crate::settings::deadline;
 impl Exchange {
     /// Reads the response's head, and interim responses before it, as far as they have come.
     pub(super) fn receive_head(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
-        let limits = HeadLimits::of_response(&cx.handler.settings().limits);
+        let limits = HeadLimits::of_response(&cx.settings().limits);
         while self.download.is_none() && self.tunnel.is_none() {
             let Some(forwarded) = &mut self.forwarded else { return Ok(()) };
             let connection = &mut forwarded.connection;
@@ -42,7 +42,7 @@ impl Exchange {
     /// 1xx: passed on at once, to those who know it (RFC 9110 §15.2).
     fn relay_interim(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
         self.interims += 1;
-        if self.interims > cx.handler.settings().limits.interim {
+        if self.interims > cx.settings().limits.interim {
             return Err(Error::Backend(MessageError::Malformed("too-many-interim-responses")));
         }
         self.asked = cx.now;
@@ -62,7 +62,16 @@ impl Exchange {
         if !self.upgrade || !response::accepts_websocket(&self.response, &options) {
             return Err(Error::Backend(MessageError::Malformed("unwanted-upgrade")));
         }
-        response::prepare_upgrade(&self.response, &options, client.output.bytes());
+        let own_id = self.facts.id.text();
+        let how = Answering {
+            framing: BodyFraming::None,
+            version: self.request.version,
+            to_head: false,
+            keep: false,
+            edits: &cx.route().settings.response_headers,
+            id: cx.site.id_for(&self.request, &own_id),
+        };
+        response::prepare_upgrade(&self.response, &options, &how, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
         self.praise(cx.now, cx);
         self.tunnel = Some(Box::new(Tunnel::new(cx.now)));
@@ -74,7 +83,10 @@ impl Exchange {
     fn begin_response(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
         let to_head = self.request.method() == b"HEAD";
         let framing = framing::of_response(&self.response, to_head).map_err(Error::Backend)?;
-        let mut how = Answering { framing, version: self.request.version, to_head, keep: false };
+        let own_id = self.facts.id.text();
+        let edits = &cx.route().settings.response_headers;
+        let id = cx.site.id_for(&self.request, &own_id);
+        let mut how = Answering { framing, version: self.request.version, to_head, keep: false, edits, id };
         self.ends_with_connection = how.ends_with_connection();
         self.keep &= self.upload.is_none() && !self.upload_lost && !self.ends_with_connection;
         self.keep &= !cx.worker.is_draining();
@@ -83,10 +95,11 @@ impl Exchange {
         let persists = self.response.version == HttpVersion::Http11 && !options.close;
         self.reusable = persists && framing != BodyFraming::UntilClose;
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
+        let chunked = how.is_chunked();
         self.facts.respond(self.response.status, cx.now);
         self.praise(cx.now, cx);
         self.expects_until = None;
-        self.download = Some(Relay::new(BodyDecoder::new(framing, &cx.handler.settings().limits), how.is_chunked()));
+        self.download = Some(Relay::new(BodyDecoder::new(framing, &cx.settings().limits), chunked));
         Ok(())
     }
 
@@ -115,7 +128,7 @@ impl Exchange {
         let flows = tunnel.pump(client, backend, &mut self.to_backend, cx.now);
         self.facts.bytes = tunnel.down.moved();
         let (up, down) = flows?;
-        let until = deadline(tunnel.last_moved, cx.handler.settings().timeouts.tunnel);
+        let until = deadline(tunnel.last_moved, cx.settings().timeouts.tunnel);
         match (up, down) {
             (Flow::Done, Flow::Done) => Ok(Step::Finished { keep: false }),
             (Flow::Turn, _) | (_, Flow::Turn) => Ok(Step::Turn),

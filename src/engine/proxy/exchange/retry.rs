@@ -14,7 +14,7 @@ impl Exchange {
     /// the request (RFC 9110 §9.2.2), and the next attempt meets something else than this one.
     pub(super) fn may_retry(&self, defect: &MessageError, cx: &Context<'_>) -> bool {
         let Some(forwarded) = &self.forwarded else { return false };
-        let balancer = cx.handler.balancer();
+        let balancer = cx.balancer();
         let retry = &balancer.group().settings.retry;
         let died = matches!(defect, MessageError::Incomplete | MessageError::Io(_));
         let silent = !self.is_answered() && self.interims == 0 && forwarded.connection.input.is_empty();
@@ -48,7 +48,7 @@ impl Exchange {
     /// The next attempt goes elsewhere if it can: a backend that just died may still take connections for a moment.
     pub(super) fn prepare_retry(&mut self, cx: &Context<'_>) {
         let Some(forwarded) = self.forwarded.take() else { return };
-        if cx.handler.balancer().has_other(forwarded.backend(), &self.tried) {
+        if cx.balancer().has_other(forwarded.backend(), &self.tried) {
             self.tried.add(forwarded.backend());
         }
         self.retries += 1;

@@ -13,7 +13,7 @@ use crate::socketserver::Readiness;
 impl Exchange {
     /// Waits for whoever holds the exchange up, until that one's time is over.
     pub(super) fn wait(&mut self, up: Flow, down: Flow, client: &mut Peer, cx: &Context<'_>) -> Result<Step, Error> {
-        let settings = cx.handler.settings();
+        let settings = cx.settings();
         let rate = settings.limits.min_rate;
         if self.upload.as_ref().is_some_and(|upload| upload.sender_is_slow(rate, settings.timeouts.slow)) {
             return Err(Error::Client(MessageError::TimedOut));

@@ -1,13 +1,16 @@
 //! A client's connection: requests one after the other, each an `Exchange`, with waits in the room in between.
 //!
+//! What we answer ourselves, and how a connection ends, is in `answering.rs`.
+//!
 //! Python: `BaseHTTPRequestHandler.handle`, `handle_one_request`, `close_connection`. Departs: the loop is a state that
 //! is put down when it has to wait and taken up again, by any worker, when something has come.
+
+mod answering;
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{self, Delivery};
 use super::error::Error;
 use super::exchange::{Exchange, Step};
 use super::peer::{Context, Peer};
@@ -15,7 +18,7 @@ use super::request;
 use super::reverse_proxy::ReverseProxyHandler;
 use crate::http::MessageError;
 use crate::http::head::{HeadLimits, HeadScan};
-use crate::settings::deadline;
+use crate::settings::{Timeouts, deadline};
 use crate::socketserver::{Buffer, Conversation, Next, Outgoing, PeerAddress, Readiness, Socket, Ticket, Wake, Worker};
 
 /// After our last word, so much longer the client may go on sending: closing at once would reset the connection and
@@ -63,8 +66,9 @@ impl ClientConnection {
         let now = Instant::now();
         let client = Peer { socket, address, input: Buffer::default(), output: Outgoing::default() };
         let stage = Stage::Head { since: now };
+        let timeouts = handler.site().settings().settings.timeouts.clone();
         let connection = ClientConnection { handler, client, stage, scan: HeadScan::default(), served: false };
-        let ticket = connection.await_head(now);
+        let ticket = connection.await_head(now, &timeouts);
         Next::Wait(Box::new(connection), ticket)
     }
 
@@ -73,8 +77,8 @@ impl ClientConnection {
         let handler = Arc::clone(&self.handler);
         let now = Instant::now();
         let waited = wake.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        let late = waited > handler.settings().timeouts.queue;
-        let mut cx = Context { handler: &handler, worker, now, late, leave: wake.draining };
+        let site = handler.site();
+        let mut cx = Context { handler: &handler, site, route: None, worker, now, waited, leave: wake.draining };
         cx.worker.lend(&mut self.client.input);
         let mut then = Then::GiveWay;
         for _ in 0..STEPS {
@@ -99,7 +103,7 @@ impl ClientConnection {
     ///
     /// Python: `handle_one_request`, `parse_request`.
     fn read_request(&mut self, since: Instant, cx: &mut Context<'_>) -> Then {
-        let limits = HeadLimits::of_request(&cx.handler.settings().limits);
+        let limits = HeadLimits::of_request(&cx.site.settings().settings.limits);
         loop {
             self.skip_empty_line();
             match self.scan.find_end(self.client.input.unread(), &limits) {
@@ -117,7 +121,7 @@ impl ClientConnection {
             }
         }
         let since = if let Stage::Head { since } = self.stage { since } else { since };
-        let ticket = self.await_head(since);
+        let ticket = self.await_head(since, &cx.site.settings().settings.timeouts);
         if self.client.input.is_empty() && (std::mem::take(&mut cx.leave) || cx.worker.is_draining()) {
             let until = since + FIRST_WORDS;
             if self.served || !cx.worker.is_draining() || until <= cx.now {
@@ -142,8 +146,7 @@ impl ClientConnection {
     }
 
     /// How long to wait for a head: for its end, since its first byte, or, between requests, for its first byte.
-    fn await_head(&self, since: Instant) -> Ticket {
-        let timeouts = &self.handler.settings().timeouts;
+    fn await_head(&self, since: Instant, timeouts: &Timeouts) -> Ticket {
         let idle = self.client.input.is_empty();
         let patience = if idle && self.served { timeouts.keepalive } else { timeouts.header };
         Ticket {
@@ -157,7 +160,8 @@ impl ClientConnection {
     }
 
     fn begin_exchange(&mut self, length: usize, limits: &HeadLimits, cx: &mut Context<'_>) -> Then {
-        let mut exchange = cx.handler.new_exchange(cx.now);
+        let mut exchange = cx.handler.new_exchange(self.client.address.ip(), cx.now);
+        exchange.facts.queued = cx.waited;
         let parsed = exchange.request.parse(&self.client.input.unread()[..length], limits);
         self.client.input.consume(length);
         self.scan = HeadScan::default();
@@ -165,25 +169,27 @@ impl ClientConnection {
         if let Err(defect) = parsed {
             return self.fail(exchange, &Error::Client(defect), cx);
         }
-        if let Err(error) = exchange.begin(cx) {
+        if let Err(error) = exchange.begin(&self.client, cx) {
             return self.fail(exchange, &error, cx);
         }
-        if std::mem::take(&mut cx.late) {
+        if std::mem::take(&mut cx.waited) > cx.site.settings().settings.timeouts.queue {
             return self.fail(exchange, &Error::Busy, cx); // A full house must say so (timeouts.queue).
         }
         match request::max_forwards(&exchange.request) {
             Some(0) if exchange.request.method() == b"OPTIONS" => self.answer_options(exchange, cx),
             Some(0) => self.fail(exchange, &Error::Refused("trace-refused"), cx),
-            _ => {
+            _ if exchange.is_forwarded() => {
                 self.stage = Stage::Serving(exchange);
                 Then::GoOn
             }
+            _ => self.answer(exchange, cx),
         }
     }
 
     /// Takes the present exchange as far as it goes.
     fn serve(&mut self, cx: &mut Context<'_>) -> Then {
         let Stage::Serving(exchange) = &mut self.stage else { return Then::GoOn };
+        cx.route.clone_from(&exchange.route);
         let step = exchange.advance(&mut self.client, cx);
         match step {
             Ok(Step::Wait(waiting)) => Then::Wait(Ticket {
@@ -215,7 +221,7 @@ impl ClientConnection {
 
     /// The response is out. On to the next request, or to the end.
     fn conclude(&mut self, mut exchange: Box<Exchange>, keep: bool, cx: &mut Context<'_>) -> Then {
-        self.log(&exchange, cx);
+        log(&exchange, cx);
         let read = exchange.is_request_read();
         exchange.rest(cx);
         cx.handler.keep_exchange(exchange);
@@ -227,89 +233,12 @@ impl ClientConnection {
             self.begin_leaving(cx)
         }
     }
+}
 
-    /// Answers a head that could not even be parsed.
-    fn refuse(&mut self, defect: MessageError, cx: &mut Context<'_>) -> Then {
-        let exchange = cx.handler.new_exchange(cx.now);
-        self.fail(exchange, &Error::Client(defect), cx)
-    }
-
-    /// The one place where a failure becomes an answer, or, if an answer has begun, a cut.
-    fn fail(&mut self, mut exchange: Box<Exchange>, error: &Error, cx: &mut Context<'_>) -> Then {
-        exchange.facts.fail(error);
-        if let (Error::Backend(defect), Some(backend)) = (error, &exchange.facts.backend) {
-            log::warn!("backend {backend}: {defect}");
-        }
-        let gone = error.status() == crate::http::HttpStatus::CLIENT_CLOSED_REQUEST;
-        if gone || exchange.is_answered() {
-            if exchange.ends_with_connection() {
-                self.client.socket.reset_on_close(); // An orderly end would look like the end of the content.
-            }
-            self.log(&exchange, cx);
-            return Then::End;
-        }
-        let in_step = !matches!(error, Error::Client(_) | Error::Refused(_)) && exchange.is_request_read();
-        let keep = in_step && exchange.may_keep() && !cx.worker.is_draining();
-        let how = Delivery::to(&exchange.request, keep);
-        let id = exchange.facts.id.text();
-        exchange.facts.bytes = answer::send_error(error, &id, how, self.client.output.bytes());
-        self.send_answer(exchange, keep, cx)
-    }
-
-    fn answer_options(&mut self, exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
-        let keep = exchange.is_request_read() && exchange.may_keep() && !cx.worker.is_draining();
-        answer::send_options(Delivery::to(&exchange.request, keep), self.client.output.bytes());
-        self.send_answer(exchange, keep, cx)
-    }
-
-    fn send_answer(&mut self, exchange: Box<Exchange>, keep: bool, cx: &mut Context<'_>) -> Then {
-        self.log(&exchange, cx);
-        cx.handler.keep_exchange(exchange);
-        match self.client.output.send(&mut self.client.socket) {
-            Ok(true) if keep => {
-                self.stage = Stage::Head { since: cx.now };
-                Then::GoOn
-            }
-            Ok(_) => self.begin_leaving(cx),
-            Err(_) => Then::End,
-        }
-    }
-
-    fn begin_leaving(&mut self, cx: &Context<'_>) -> Then {
-        self.stage = Stage::Leaving { until: cx.now + LINGER, said: false };
-        Then::GoOn
-    }
-
-    /// Sends what is left, ends our side, and reads on for a while without looking.
-    fn leave(&mut self, until: Instant, said: bool, cx: &Context<'_>) -> Then {
-        let client = &mut self.client;
-        let wants = match client.output.send(&mut client.socket) {
-            Err(_) => return Then::End,
-            Ok(false) => Readiness::WRITE,
-            Ok(true) => {
-                if !said && client.socket.end_writes().is_err() {
-                    return Then::End;
-                }
-                self.stage = Stage::Leaving { until, said: true };
-                Readiness::READ
-            }
-        };
-        client.input.consume(client.input.unread().len());
-        match client.input.fill(&mut client.socket) {
-            Ok(0) => return Then::End,
-            Ok(_) if cx.now < until => return Then::GoOn,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && cx.now < until => {}
-            Ok(_) | Err(_) => return Then::End,
-        }
-        let at = client.socket.token();
-        let none = Readiness::NONE;
-        Then::Wait(Ticket { at, wants, other: None, other_wants: none, deadline: until, idle_since: None })
-    }
-
-    fn log(&self, exchange: &Exchange, cx: &Context<'_>) {
-        if let Some(format) = cx.handler.access_log() {
-            exchange.facts.log(&exchange.request, &self.client, format);
-        }
+/// Tells what became of an exchange.
+fn log(exchange: &Exchange, cx: &Context<'_>) {
+    if let Some(format) = cx.handler.access_log() {
+        exchange.facts.log(&exchange.request, exchange.client, &cx.site, format);
     }
 }
 

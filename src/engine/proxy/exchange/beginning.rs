@@ -1,0 +1,60 @@
+//! What is decided of a request before it goes on: how long its content is, which route it takes, and whether it may.
+
+use std::sync::Arc;
+
+use super::{Exchange, retry};
+use crate::http::body::BodyDecoder;
+use crate::http::relay::Relay;
+use crate::http::{BodyFraming, Field, HttpVersion, MessageError, RequestHead, framing};
+use crate::proxy::error::Error;
+use crate::proxy::hop_by_hop::ConnectionOptions;
+use crate::proxy::peer::{Context, Peer};
+use crate::proxy::request;
+use crate::settings::deadline;
+
+impl Exchange {
+    /// Looks at the request as a whole: what is it, where does it go, and may it?
+    ///
+    /// # Errors
+    /// What is to be answered instead.
+    pub(in crate::proxy) fn begin(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<(), Error> {
+        let head = &self.request;
+        let options = ConnectionOptions::of(&head.headers);
+        self.keep = match head.version {
+            HttpVersion::Http11 => !options.close,
+            HttpVersion::Http10 => options.keep_alive && !options.close,
+        };
+        request::check_request(head)?;
+        self.framing = framing::of_request(head).map_err(Error::Client)?;
+        self.upgrade = self.framing == BodyFraming::None && request::wants_websocket(head, &options);
+        self.client = cx.site.client(client.address.ip(), head);
+        self.route = Some(Arc::clone(cx.site.route(head)?));
+        cx.route.clone_from(&self.route);
+        if !cx.route().admits(self.client) {
+            return Err(Error::Denied);
+        }
+        let limits = &cx.settings().limits;
+        if matches!(self.framing, BodyFraming::Length(length) if length > limits.body) {
+            return Err(Error::Client(MessageError::ContentTooLarge));
+        }
+        self.begin_upload(cx);
+        if self.upload.is_some() && head_expects_continue(&self.request) {
+            self.expects_until = Some(deadline(cx.now, cx.settings().timeouts.expect));
+        }
+        Ok(())
+    }
+
+    fn begin_upload(&mut self, cx: &Context<'_>) {
+        let limits = &cx.settings().limits;
+        self.upload = (self.framing != BodyFraming::None).then(|| {
+            let decoder = BodyDecoder::new(self.framing, limits);
+            let relay = Relay::new(decoder, self.framing == BodyFraming::Chunked).limited_to(limits.body);
+            if self.may_keep_content() { relay.keeping(retry::KEPT_CONTENT) } else { relay }
+        });
+    }
+}
+
+/// RFC 9110 §10.1.1; HTTP/1.0 knows no interim responses.
+fn head_expects_continue(head: &RequestHead) -> bool {
+    head.version == HttpVersion::Http11 && head.headers.lists(Field::Expect, "100-continue")
+}

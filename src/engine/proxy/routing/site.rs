@@ -1,0 +1,168 @@
+//! All groups and routes: what a changed configuration replaces at once.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::route::{self, Route};
+use super::router::{Found, Router};
+use crate::http::{Field, MessageError, RequestHead};
+use crate::proxy::error::Error;
+use crate::proxy::load_balancer::LoadBalancer;
+use crate::proxy::upkeep;
+use crate::settings::group::GroupSettings;
+use crate::settings::route::{Action, RouteSettings};
+use crate::settings::site::SiteSettings;
+
+/// Groups, routes, and what is common to them. It never changes: another one takes its place, and requests end with the
+/// one that they began with.
+#[derive(Debug)]
+pub struct Site {
+    settings: SiteSettings,
+    groups: Vec<Arc<LoadBalancer>>,
+    routes: Vec<Arc<Route>>,
+    router: Router,
+}
+
+impl Site {
+    /// Makes the groups; names of backends are looked up before this returns. A group of `last` that is set in the same
+    /// way goes on as it is, with its connections, health and counts; one that has changed takes over what it can.
+    ///
+    /// Routes whose group does not exist are left out: a configuration that was checked has none.
+    #[must_use]
+    pub fn new(settings: SiteSettings, last: Option<&Site>) -> Site {
+        let group = |group: &GroupSettings| {
+            let before = last.and_then(|last| last.groups.iter().find(|before| before.name() == group.name));
+            match before {
+                Some(before)
+                    if before.group() == group && last.is_some_and(|last| last.settings.seed == settings.seed) =>
+                {
+                    Arc::clone(before)
+                }
+                before => {
+                    Arc::new(LoadBalancer::succeeding(group.clone(), settings.seed, before.map(|before| &**before)))
+                }
+            }
+        };
+        let groups: Vec<_> = settings.groups.iter().map(group).collect();
+        Site::over(groups, settings)
+    }
+
+    /// Over one group that exists, and every request to it.
+    pub(in crate::proxy) fn of_one(balancer: Arc<LoadBalancer>, settings: &crate::settings::Settings) -> Site {
+        let mut site = SiteSettings::one_group(balancer.group().clone(), settings);
+        for route in &mut site.routes {
+            route.settings = settings.clone();
+        }
+        Site::over(vec![balancer], site)
+    }
+
+    fn over(groups: Vec<Arc<LoadBalancer>>, mut settings: SiteSettings) -> Site {
+        for balancer in &groups {
+            if let Some(discovery) = balancer.take_discovery() {
+                upkeep::tend(balancer, discovery);
+            }
+        }
+        let balancer = |action: &Action| match action {
+            Action::Forward { group } => groups.iter().find(|balancer| balancer.name() == group).map(Arc::clone),
+            Action::Redirect { .. } | Action::Respond { .. } => None,
+        };
+        let leads_nowhere = |action: &Action| matches!(action, Action::Forward { .. }) && balancer(action).is_none();
+        settings.routes.retain(|route| !leads_nowhere(&route.action));
+        let route =
+            |route: &RouteSettings| Arc::new(Route { settings: route.clone(), balancer: balancer(&route.action) });
+        let routes = settings.routes.iter().map(route).collect();
+        Site { router: Router::new(&settings.routes), groups, routes, settings }
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn settings(&self) -> &SiteSettings {
+        &self.settings
+    }
+
+    /// All groups, in the order of the configuration.
+    #[must_use]
+    pub fn groups(&self) -> &[Arc<LoadBalancer>] {
+        &self.groups
+    }
+
+    /// The group of that name.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&Arc<LoadBalancer>> {
+        self.groups.iter().find(|group| group.name() == name)
+    }
+
+    /// The route that takes a request.
+    ///
+    /// # Errors
+    /// [`Error::NoRoute`], [`Error::MethodNotAllowed`], or [`Error::Client`] if the path is ambiguous: the one as it
+    /// came and the one as a lenient backend might read it lead to different places.
+    pub(in crate::proxy) fn route(&self, request: &RequestHead) -> Result<&Arc<Route>, Error> {
+        match self.router.find(route::authority(request), route::path(request)) {
+            Found::Routes(same) => {
+                let routes = same.iter().map(|number| &self.routes[*number]);
+                let mut taking = routes.clone().filter(|route| route.takes(request.method()));
+                taking.next().ok_or_else(|| Error::MethodNotAllowed(methods_of(routes)))
+            }
+            Found::Nothing => Err(Error::NoRoute),
+            Found::Ambiguous => Err(Error::Client(MessageError::Malformed("ambiguous-path"))),
+        }
+    }
+
+    pub(in crate::proxy) fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        self.settings.trusted.iter().any(|network| network.contains(peer))
+    }
+
+    /// Who the client is: the peer, or, if that is a proxy that is believed, whom it names in X-Forwarded-For: the last
+    /// address there that is no such proxy's.
+    pub(in crate::proxy) fn client(&self, peer: Option<IpAddr>, request: &RequestHead) -> Option<IpAddr> {
+        if self.settings.trusted.is_empty() || !self.trusts(peer) {
+            return peer;
+        }
+        let mut client = peer;
+        let said: Vec<&[u8]> =
+            request.headers.values(Field::XForwardedFor).flat_map(crate::http::headers::list).collect();
+        for address in said.into_iter().rev() {
+            let Some(address) = std::str::from_utf8(address).ok().and_then(parse_address) else { break };
+            client = Some(address);
+            if !self.trusts(client) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// The identification of a request: its own, if it brought one, else `made`.
+    pub(in crate::proxy) fn id_of<'a>(&self, request: &'a RequestHead, made: &'a str) -> &'a [u8] {
+        let name = self.settings.request_id.as_deref();
+        name.and_then(|name| request.headers.get(name)).unwrap_or(made.as_bytes())
+    }
+
+    /// The field that tells a client the identification of its request, if there is such a field.
+    pub(in crate::proxy) fn id_for<'a>(
+        &'a self,
+        request: &'a RequestHead,
+        made: &'a str,
+    ) -> Option<(&'a str, &'a [u8])> {
+        let name = self.settings.request_id.as_deref()?;
+        Some((name, self.id_of(request, made)))
+    }
+}
+
+/// The value of Allow.
+fn methods_of<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> String {
+    let mut methods: Vec<&str> = routes.flat_map(|route| &route.settings.methods).map(String::as_str).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
+}
+
+/// An address as X-Forwarded-For has it: some proxies add the port, and brackets around IPv6.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().ok().or_else(|| {
+        let socket: Option<std::net::SocketAddr> = text.parse().ok();
+        socket.map(|socket| socket.ip())
+    });
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    address.or_else(bare).map(|address: IpAddr| address.to_canonical())
+}
