@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
-use time::macros::format_description;
 
 /// Appends the present time as an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`.
 ///
@@ -26,11 +25,14 @@ pub fn append_now(out: &mut Vec<u8>) {
     });
 }
 
+/// By hand: the formatter of the `time` crate, with all that it can do, would be 12 KB of the program.
 fn format(second: u64) -> String {
-    let form =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    let time = i64::try_from(second).ok().and_then(|second| OffsetDateTime::from_unix_timestamp(second).ok());
-    time.and_then(|time| time.format(form).ok()).unwrap_or_default()
+    let second = i64::try_from(second).unwrap_or_default();
+    let time = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let (weekday, month) = (time.weekday().to_string(), month.to_string());
+    format!("{weekday:.3}, {day:02} {month:.3} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
 #[cfg(test)]

@@ -105,6 +105,12 @@ impl Headers {
         self.iter().find(|line| line.name.eq_ignore_ascii_case(name.as_bytes())).map(|line| line.value)
     }
 
+    /// As [`Headers::get`], for a name whose `field` was told apart before: most lines are passed over by it alone.
+    #[must_use]
+    pub fn get_known(&self, field: Field, name: &str) -> Option<&[u8]> {
+        if field == Field::Other { self.get(name) } else { self.first(field) }
+    }
+
     /// The value of a field that must stand alone: `Ok(None)` if it is absent.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use super::error::Error;
-use super::request::append_field;
+use super::request::{IdField, append_field};
 use crate::http::{HttpStatus, HttpVersion, RequestHead, date};
 use crate::settings::route::FieldEdits;
 
@@ -21,8 +21,8 @@ pub struct Delivery<'a> {
     pub to_head: bool,
     /// The client prefers JSON.
     pub json: bool,
-    /// The name and value of the field that identifies the request.
-    pub id: Option<(&'a str, &'a [u8])>,
+    /// What identifies the request.
+    pub id: Option<IdField<'a>>,
     /// What the request's route changes.
     pub edits: &'a FieldEdits,
 }
@@ -98,8 +98,8 @@ fn append_start(status: HttpStatus, how: Delivery<'_>, out: &mut Vec<u8>) {
         (true, HttpVersion::Http10) => b"\r\nConnection: keep-alive\r\n",
         (true, HttpVersion::Http11) => b"\r\n",
     });
-    if let Some((name, id)) = how.id {
-        append_field(name.as_bytes(), id, out);
+    if let Some(id) = how.id {
+        append_field(id.name.as_bytes(), id.value, out);
     }
     for (name, value) in &how.edits.set {
         append_field(name.as_bytes(), value.as_bytes(), out);

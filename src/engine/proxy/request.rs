@@ -8,10 +8,30 @@ use std::net::IpAddr;
 
 use super::error::Error;
 use super::hop_by_hop::ConnectionOptions;
-use crate::http::headers::FieldLine;
+use crate::http::headers::{FieldLine, Headers};
 use crate::http::text::{append_address, append_decimal};
 use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
 use crate::settings::route::RouteSettings;
+
+/// The field that identifies a request, in requests and responses.
+#[derive(Clone, Copy, Debug)]
+pub struct IdField<'a> {
+    /// Which one it is.
+    pub field: Field,
+    /// Its name.
+    pub name: &'a str,
+    /// Its value for this request.
+    pub value: &'a [u8],
+}
+
+impl IdField<'_> {
+    /// Appends it, unless the message has one of its own.
+    pub(super) fn append_to(&self, headers: &Headers, out: &mut Vec<u8>) {
+        if headers.get_known(self.field, self.name).is_none() {
+            append_field(self.name.as_bytes(), self.value, out);
+        }
+    }
+}
 
 /// What is known of a request beside its head.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +44,8 @@ pub struct Forwarding<'a> {
     pub framing: BodyFraming,
     /// The client asks for a WebSocket, and may have one.
     pub upgrade: bool,
-    /// The name of the field that identifies a request, and an identification for this one, if it brought none.
-    pub id: Option<(&'a str, &'a str)>,
+    /// Added if the request has none.
+    pub id: Option<IdField<'a>>,
     /// What takes the place of the client's Host.
     pub host: Option<&'a [u8]>,
     /// What is changed on the way.
@@ -204,8 +224,8 @@ fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: 
     if !strip.is_empty() {
         append_field(b"X-Forwarded-Prefix", strip.as_bytes(), out);
     }
-    if let Some((name, id)) = how.id.filter(|(name, _)| head.headers.get(name).is_none()) {
-        append_field(name.as_bytes(), id.as_bytes(), out);
+    if let Some(id) = how.id {
+        id.append_to(&head.headers, out);
     }
 }
 

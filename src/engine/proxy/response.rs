@@ -1,7 +1,7 @@
 //! Makes the head that is sent to the client out of the one that came from the backend.
 
 use super::hop_by_hop::ConnectionOptions;
-use super::request::{append_field, append_number_field};
+use super::request::{IdField, append_field, append_number_field};
 use crate::http::headers::trim;
 use crate::http::text::append_decimal;
 use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
@@ -20,8 +20,8 @@ pub struct Answering<'a> {
     pub keep: bool,
     /// What the route changes.
     pub edits: &'a FieldEdits,
-    /// The name and value of the field that identifies the request, if the response brought none.
-    pub id: Option<(&'a str, &'a [u8])>,
+    /// What identifies the request, if the response does not say so.
+    pub id: Option<IdField<'a>>,
 }
 
 impl Answering<'_> {
@@ -103,8 +103,8 @@ fn append_added(head: &ResponseHead, how: &Answering<'_>, out: &mut Vec<u8>) {
     for (name, value) in &how.edits.set {
         append_field(name.as_bytes(), value.as_bytes(), out);
     }
-    if let Some((name, id)) = how.id.filter(|(name, _)| head.headers.get(name).is_none()) {
-        append_field(name.as_bytes(), id, out);
+    if let Some(id) = how.id {
+        id.append_to(&head.headers, out);
     }
 }
 

@@ -93,6 +93,9 @@ impl FieldEdits {
     /// Whether the message's own lines of this name go.
     #[must_use]
     pub fn take_out(&self, name: &[u8]) -> bool {
+        if self.remove.is_empty() && self.set.is_empty() {
+            return false;
+        }
         let mut names = self.remove.iter().chain(self.set.iter().map(|(name, _)| name));
         names.any(|known| known.as_bytes().eq_ignore_ascii_case(name))
     }

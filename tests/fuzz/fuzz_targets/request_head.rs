@@ -4,9 +4,9 @@
 #![no_main]
 
 use footbridge::http::head::{HeadLimits, HeadScan};
-use footbridge::http::{BodyFraming, RequestHead, framing};
+use footbridge::http::{BodyFraming, Field, RequestHead, framing};
 use footbridge::proxy::hop_by_hop::ConnectionOptions;
-use footbridge::proxy::request::{Forwarding, check_request, prepare_request, wants_websocket};
+use footbridge::proxy::request::{Forwarding, IdField, check_request, prepare_request, wants_websocket};
 use footbridge::settings::Settings;
 use footbridge::settings::route::RouteSettings;
 use footbridge_fuzz::{FieldLine, Head, head, origin_form, shown};
@@ -55,7 +55,8 @@ fn forward(request: &RequestHead, original: &Head<'_>, trusted: bool) {
     let options = ConnectionOptions::of(&request.headers);
     let Ok(framing) = framing::of_request(request) else { return };
     let upgrade = framing == BodyFraming::None && wants_websocket(request, &options);
-    let (client, id) = (Some([192, 0, 2, 1].into()), Some(("X-Request-Id", "0123456789abcdef")));
+    let client = Some([192, 0, 2, 1].into());
+    let id = Some(IdField { field: Field::XRequestId, name: "X-Request-Id", value: b"0123456789abcdef" });
     let route = RouteSettings::all_to("app", &Settings::default());
     let how = Forwarding { client, trusted, framing, upgrade, id, host: None, route: &route };
     let mut out = Vec::new();

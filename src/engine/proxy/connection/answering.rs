@@ -39,7 +39,7 @@ impl ClientConnection {
         let keep = in_step && exchange.may_keep() && !cx.worker.is_draining();
         let own_id = exchange.facts.id.text();
         let how = delivery(&exchange, keep, &own_id, &cx.site);
-        let id = how.id.map_or(own_id.as_bytes(), |(_, id)| id);
+        let id = how.id.map_or(own_id.as_bytes(), |id| id.value);
         // A client's own identification is repeated in content only if it cannot be anything but that.
         let id = std::str::from_utf8(id).ok().filter(|id| is_plain(id)).unwrap_or(&own_id);
         let bytes = answer::send_error(error, id, how, self.client.output.bytes());

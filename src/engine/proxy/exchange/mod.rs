@@ -216,7 +216,7 @@ impl Exchange {
             trusted: cx.site.trusts(client.address.ip()),
             framing: self.framing,
             upgrade: self.upgrade,
-            id: cx.site.settings().request_id.as_deref().map(|name| (name, &*own_id)),
+            id: cx.site.id_for(&self.request, &own_id),
             host: host_sent(cx.balancer(), forwarded.backend()),
             route: &cx.route().settings,
         };

@@ -8,6 +8,7 @@ use super::router::{Found, Router};
 use crate::http::{Field, MessageError, RequestHead};
 use crate::proxy::error::Error;
 use crate::proxy::load_balancer::LoadBalancer;
+use crate::proxy::request::IdField;
 use crate::proxy::upkeep;
 use crate::settings::group::GroupSettings;
 use crate::settings::route::{Action, RouteSettings};
@@ -21,6 +22,8 @@ pub struct Site {
     groups: Vec<Arc<LoadBalancer>>,
     routes: Vec<Arc<Route>>,
     router: Router,
+    /// Which field [`SiteSettings::request_id`] names.
+    id_field: Field,
 }
 
 impl Site {
@@ -71,7 +74,8 @@ impl Site {
         let route =
             |route: &RouteSettings| Arc::new(Route { settings: route.clone(), balancer: balancer(&route.action) });
         let routes = settings.routes.iter().map(route).collect();
-        Site { router: Router::new(&settings.routes), groups, routes, settings }
+        let id_field = settings.request_id.as_deref().map_or(Field::Other, |name| Field::named(name.as_bytes()));
+        Site { router: Router::new(&settings.routes), groups, routes, settings, id_field }
     }
 
     /// What it was made of.
@@ -120,8 +124,10 @@ impl Site {
             return peer;
         }
         let mut client = peer;
-        let said: Vec<&[u8]> =
-            request.headers.values(Field::XForwardedFor).flat_map(crate::http::headers::list).collect();
+        let mut said: Vec<&[u8]> = Vec::new();
+        for line in request.headers.values(Field::XForwardedFor) {
+            said.extend(crate::http::headers::list(line));
+        }
         for address in said.into_iter().rev() {
             let Some(address) = std::str::from_utf8(address).ok().and_then(parse_address) else { break };
             client = Some(address);
@@ -133,27 +139,26 @@ impl Site {
     }
 
     /// The identification of a request: its own, if it brought one, else `made`.
-    pub(in crate::proxy) fn id_of<'a>(&self, request: &'a RequestHead, made: &'a str) -> &'a [u8] {
-        let name = self.settings.request_id.as_deref();
-        name.and_then(|name| request.headers.get(name)).unwrap_or(made.as_bytes())
+    pub(in crate::proxy) fn id_of<'a>(&'a self, request: &'a RequestHead, made: &'a str) -> &'a [u8] {
+        self.id_for(request, made).map_or(made.as_bytes(), |id| id.value)
     }
 
-    /// The field that tells a client the identification of its request, if there is such a field.
-    pub(in crate::proxy) fn id_for<'a>(
-        &'a self,
-        request: &'a RequestHead,
-        made: &'a str,
-    ) -> Option<(&'a str, &'a [u8])> {
+    /// The field that identifies a request, if there is such a field.
+    pub(in crate::proxy) fn id_for<'a>(&'a self, request: &'a RequestHead, made: &'a str) -> Option<IdField<'a>> {
         let name = self.settings.request_id.as_deref()?;
-        Some((name, self.id_of(request, made)))
+        let value = request.headers.get_known(self.id_field, name).unwrap_or(made.as_bytes());
+        Some(IdField { field: self.id_field, name, value })
     }
 }
 
 /// The value of Allow.
 fn methods_of<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> String {
-    let mut methods: Vec<&str> = routes.flat_map(|route| &route.settings.methods).map(String::as_str).collect();
-    methods.sort_unstable();
-    methods.dedup();
+    let mut methods: Vec<&str> = Vec::new();
+    for method in routes.flat_map(|route| &route.settings.methods) {
+        if !methods.contains(&method.as_str()) {
+            methods.push(method);
+        }
+    }
     methods.join(", ")
 }
 
