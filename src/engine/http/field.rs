@@ -32,36 +32,67 @@ impl Field {
     /// Names are compared without case (RFC 9110 §5.1).
     #[must_use]
     pub fn named(name: &[u8]) -> Field {
-        // By length first: most names of a message are none of these, and one comparison tells.
-        let candidates: &[(&str, Field)] = match name.len() {
-            2 => &[("te", Field::Te)],
-            3 => &[("via", Field::Via)],
-            4 => &[("host", Field::Host), ("date", Field::Date)],
-            6 => &[("expect", Field::Expect)],
-            7 => &[("upgrade", Field::Upgrade), ("referer", Field::Referer)],
-            9 => &[("forwarded", Field::Forwarded), ("x-real-ip", Field::XRealIp)],
-            10 => {
-                &[("connection", Field::Connection), ("user-agent", Field::UserAgent), ("keep-alive", Field::KeepAlive)]
-            }
-            12 => &[("max-forwards", Field::MaxForwards), ("x-request-id", Field::XRequestId)],
-            14 => &[("content-length", Field::ContentLength)],
-            15 => &[("x-forwarded-for", Field::XForwardedFor)],
-            16 => &[("x-forwarded-host", Field::XForwardedHost), ("proxy-connection", Field::ProxyConnection)],
-            17 => &[("x-forwarded-proto", Field::XForwardedProto), ("transfer-encoding", Field::TransferEncoding)],
-            _ => &[],
-        };
-        // The first letter rules most of the rest out without a call.
+        // Length and first letter leave one candidate: most names of a message are none of these, and this tells.
         let first = name.first().map_or(0, u8::to_ascii_lowercase);
-        let named = candidates
-            .iter()
-            .find(|(candidate, _)| candidate.as_bytes()[0] == first && name.eq_ignore_ascii_case(candidate.as_bytes()));
-        named.map_or(Field::Other, |(_, field)| *field)
+        let (candidate, field) = match (name.len(), first) {
+            (2, b't') => ("te", Field::Te),
+            (3, b'v') => ("via", Field::Via),
+            (4, b'd') => ("date", Field::Date),
+            (4, b'h') => ("host", Field::Host),
+            (6, b'e') => ("expect", Field::Expect),
+            (7, b'r') => ("referer", Field::Referer),
+            (7, b'u') => ("upgrade", Field::Upgrade),
+            (9, b'f') => ("forwarded", Field::Forwarded),
+            (9, b'x') => ("x-real-ip", Field::XRealIp),
+            (10, b'c') => ("connection", Field::Connection),
+            (10, b'k') => ("keep-alive", Field::KeepAlive),
+            (10, b'u') => ("user-agent", Field::UserAgent),
+            (12, b'm') => ("max-forwards", Field::MaxForwards),
+            (12, b'x') => ("x-request-id", Field::XRequestId),
+            (14, b'c') => ("content-length", Field::ContentLength),
+            (15, b'x') => ("x-forwarded-for", Field::XForwardedFor),
+            (16, b'p') => ("proxy-connection", Field::ProxyConnection),
+            (16, b'x') => ("x-forwarded-host", Field::XForwardedHost),
+            (17, b't') => ("transfer-encoding", Field::TransferEncoding),
+            (17, b'x') => ("x-forwarded-proto", Field::XForwardedProto),
+            _ => return Field::Other,
+        };
+        if name.eq_ignore_ascii_case(candidate.as_bytes()) { field } else { Field::Other }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Field;
+
+    #[test]
+    fn every_field_is_known_by_its_name() {
+        for (name, want) in [
+            ("connection", Field::Connection),
+            ("content-length", Field::ContentLength),
+            ("date", Field::Date),
+            ("expect", Field::Expect),
+            ("forwarded", Field::Forwarded),
+            ("host", Field::Host),
+            ("keep-alive", Field::KeepAlive),
+            ("max-forwards", Field::MaxForwards),
+            ("proxy-connection", Field::ProxyConnection),
+            ("referer", Field::Referer),
+            ("te", Field::Te),
+            ("transfer-encoding", Field::TransferEncoding),
+            ("upgrade", Field::Upgrade),
+            ("user-agent", Field::UserAgent),
+            ("via", Field::Via),
+            ("x-forwarded-for", Field::XForwardedFor),
+            ("x-forwarded-host", Field::XForwardedHost),
+            ("x-forwarded-proto", Field::XForwardedProto),
+            ("x-real-ip", Field::XRealIp),
+            ("x-request-id", Field::XRequestId),
+        ] {
+            assert_eq!(Field::named(name.as_bytes()), want, "{name}");
+            assert_eq!(Field::named(name.to_uppercase().as_bytes()), want, "{name}");
+        }
+    }
 
     #[test]
     fn names_are_compared_without_case() {

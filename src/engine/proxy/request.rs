@@ -146,15 +146,14 @@ fn is_pretended(line: &FieldLine<'_>, trusted: bool) -> bool {
     match line.field {
         Field::Forwarded | Field::XRealIp => !trusted,
         Field::Other => {
-            let underscored = line.name.contains(&b'_');
             let forwarded = starts_like(line.name, b"x-forwarded-");
-            (forwarded && !trusted) || (underscored && (forwarded || is_alias(line.name)))
+            (forwarded && (!trusted || line.name.contains(&b'_'))) || is_alias(line.name)
         }
         _ => false,
     }
 }
 
-/// Names that mean something to us when written with hyphens.
+/// Of names that are none of ours: those that would be, with hyphens for underscores.
 fn is_alias(name: &[u8]) -> bool {
     let ours: [&[u8]; 3] = [b"x-real-ip", b"content-length", b"transfer-encoding"];
     ours.iter().any(|like| name.len() == like.len() && starts_like(name, like))

@@ -12,8 +12,7 @@ pub trait Lendable {
 
 impl Lendable for Buffer {
     fn vector(&mut self) -> &mut Vec<u8> {
-        self.bytes.drain(..self.start);
-        self.start = 0;
+        self.close_up();
         &mut self.bytes
     }
 }
@@ -74,14 +73,21 @@ impl Buffer {
     /// # Errors
     /// As [`Socket::try_read`].
     pub fn fill(&mut self, socket: &mut Socket) -> io::Result<usize> {
-        if self.bytes.len() == self.bytes.capacity() && self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        if self.bytes.len() == self.bytes.capacity() {
+            self.close_up();
         }
         if self.bytes.len() == self.bytes.capacity() {
             self.bytes.reserve(1024);
         }
         socket.try_read(&mut self.bytes)
+    }
+
+    /// Moves what is there to the front.
+    fn close_up(&mut self) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
     }
 }
 
