@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use httparse::{ParserConfig, Status};
+use httparse::{Header, ParserConfig, Status};
 
 use super::error::MessageError;
 use super::headers::{Headers, Span};
@@ -16,6 +16,10 @@ use crate::settings::Limits;
 
 /// No head has more field lines than this, whatever `limits.headers` says: the parser's table lies on the stack.
 pub const MOST_FIELD_LINES: usize = 1000;
+
+/// As many as a request may have by default. Hardly a head has more, so a table of this size is tried first: a function
+/// with a large one touches all of it (the compiler probes the stack), and each worker's stack would grow by 32 KB.
+const USUAL_FIELD_LINES: usize = 100;
 
 /// The versions that we speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,10 +146,12 @@ impl RequestHead {
     /// [`MessageError`] by its names: no request line, a target that fits the method in no form, a version that we do
     /// not speak, too many field lines, or any byte that the grammar forbids.
     pub fn parse(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), MessageError> {
-        let mut table = [const { MaybeUninit::uninit() }; MOST_FIELD_LINES];
+        with_table(limits.field_lines, |table| self.parse_into(table, head))
+    }
+
+    fn parse_into<'h>(&mut self, table: &mut [MaybeUninit<Header<'h>>], head: &'h [u8]) -> Result<(), MessageError> {
         let mut parsed = httparse::Request::new(&mut []);
-        let most = limits.field_lines.min(MOST_FIELD_LINES);
-        let status = ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, &mut table[..most]);
+        let status = ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, table);
         match status {
             Ok(Status::Complete(length)) if length == head.len() => {}
             Ok(_) => return Err(MessageError::Malformed("bad-head")),
@@ -212,10 +218,12 @@ impl ResponseHead {
     /// # Errors
     /// As [`RequestHead::parse`].
     pub fn parse(&mut self, head: &[u8], limits: &HeadLimits) -> Result<(), MessageError> {
-        let mut table = [const { MaybeUninit::uninit() }; MOST_FIELD_LINES];
+        with_table(limits.field_lines, |table| self.parse_into(table, head))
+    }
+
+    fn parse_into<'h>(&mut self, table: &mut [MaybeUninit<Header<'h>>], head: &'h [u8]) -> Result<(), MessageError> {
         let mut parsed = httparse::Response::new(&mut []);
-        let most = limits.field_lines.min(MOST_FIELD_LINES);
-        let status = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut table[..most]);
+        let status = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, table);
         match status {
             Ok(Status::Complete(length)) if length == head.len() => {}
             Ok(_) => return Err(MessageError::Malformed("bad-head")),
@@ -240,6 +248,29 @@ impl ResponseHead {
     pub fn reason(&self) -> &[u8] {
         self.headers.part(self.reason)
     }
+}
+
+/// Has a head parsed with a table for `most` field lines.
+fn with_table<'h>(
+    most: usize,
+    mut parse: impl FnMut(&mut [MaybeUninit<Header<'h>>]) -> Result<(), MessageError>,
+) -> Result<(), MessageError> {
+    let mut table = [const { MaybeUninit::uninit() }; USUAL_FIELD_LINES];
+    match parse(&mut table[..most.min(USUAL_FIELD_LINES)]) {
+        Err(MessageError::HeadTooLarge) if most > USUAL_FIELD_LINES => with_large_table(most, parse),
+        result => result,
+    }
+}
+
+/// A function of its own, so that only who calls it needs the stack.
+#[cold]
+#[inline(never)]
+fn with_large_table<'h>(
+    most: usize,
+    mut parse: impl FnMut(&mut [MaybeUninit<Header<'h>>]) -> Result<(), MessageError>,
+) -> Result<(), MessageError> {
+    let mut table = [const { MaybeUninit::uninit() }; MOST_FIELD_LINES];
+    parse(&mut table[..most.min(MOST_FIELD_LINES)])
 }
 
 /// httparse's word for a defect in ours.
@@ -315,6 +346,22 @@ mod tests {
         }
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(5));
         assert_eq!(parse(&many).expect_err("too many").reason(), "head-too-large");
+    }
+
+    #[test]
+    fn as_many_field_lines_as_are_allowed_are_taken() {
+        for most in [1, USUAL_FIELD_LINES - 1, USUAL_FIELD_LINES, USUAL_FIELD_LINES + 1, MOST_FIELD_LINES, usize::MAX] {
+            let limits = HeadLimits { field_lines: most, ..LIMITS };
+            let parse = |lines: usize| {
+                let text = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(lines));
+                let mut head = RequestHead::default();
+                head.parse(text.as_bytes(), &limits)
+                    .map(|()| head.headers.iter().count())
+                    .map_err(|error| error.reason())
+            };
+            let most = most.min(MOST_FIELD_LINES);
+            assert_eq!((parse(most), parse(most + 1)), (Ok(most), Err("head-too-large")));
+        }
     }
 
     /// RFC 9112 §3, §5; RFC 9110 §5.5, §5.6.2.

@@ -281,6 +281,8 @@ impl Relay {
         }
     }
 
+    /// Through the buffer of `io::copy`: 8 KB on the stack, which those should not touch who need them not.
+    #[inline(never)]
     fn copy(
         &mut self,
         from: &mut Inlet<'_>,
