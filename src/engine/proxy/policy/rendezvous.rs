@@ -10,6 +10,8 @@
 //! distributed time of rate w, and the first is chosen: it is this one with a probability in proportion to w. With
 //! equal weights that is the least u.
 
+use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
+
 use super::{Candidates, FULL, hash_key, mix};
 
 /// The rounding of the logarithm and of one product, with a wide margin.
@@ -64,7 +66,7 @@ impl Rendezvous {
             if !may(place) {
                 continue;
             }
-            let time = -(-part).ln_1p() / runner.weight;
+            let time = exponential(part) / runner.weight;
             if first.as_ref().is_none_or(|first| self.is_before(place, time, first)) {
                 first = Some(First { place, time });
             }
@@ -82,6 +84,24 @@ impl Rendezvous {
 /// In [0, 1), from the upper 52 bits: they become the fraction of a floating-point number in [1, 2).
 fn fraction(hash: u64) -> f64 {
     f64::from_bits(1.0_f64.to_bits() | (hash >> 12)) - 1.0
+}
+
+/// -ln(1 - `part`), for parts in [0, 1) that are multiples of 2^-52, as [`fraction`] makes them, so that 1 - `part` is
+/// exact.
+///
+/// Not `f64::ln_1p`: the last bit of that is another one in each C library, and all proxies of a fleet are to choose the
+/// same backend. And nothing else needs libm, which would cost each process 40 KB.
+fn exponential(part: f64) -> f64 {
+    // x = m * 2^e with m between the roots of 1/2 and 2; ln m = 2 artanh s, with s = (m - 1) / (m + 1).
+    let x = 1.0 - part;
+    let (mut e, mut m) = (0.0, x);
+    while m < FRAC_1_SQRT_2 {
+        (e, m) = (e + 1.0, m * 2.0);
+    }
+    let s = (m - 1.0) / (m + 1.0);
+    // s + s^3 / 3 + s^5 / 5 ...: |s| < 0.172, so that the eleventh summand is less than the last bit of the first.
+    let artanh = s * (0..10).rev().fold(0.0, |sum, k| sum * s * s + 1.0 / f64::from(2 * k + 1));
+    e * LN_2 - 2.0 * artanh
 }
 
 /// Below which share the key stays away from this backend; 0 to 255, and nothing to do with the score.
@@ -164,6 +184,15 @@ mod tests {
         assert_moved(&none, &most, "c:1", 0.075);
         let stays = |before: &[&str], after: &[&str]| before.iter().zip(after).all(|(b, a)| *b != "c:1" || a == b);
         assert!(stays(&half, &most) && stays(&most, &full));
+    }
+
+    #[test]
+    fn an_exponential_time_is_a_logarithm() {
+        let hashes = (0..64).flat_map(|shift| [u64::MAX >> shift, !(u64::MAX >> shift)]);
+        for hash in hashes.chain((0..10_000).map(key)) {
+            let (ours, libm) = (exponential(fraction(hash)), -(-fraction(hash)).ln_1p());
+            assert!((ours - libm).abs() <= 4.0 * f64::EPSILON * libm, "{hash:x}: {ours} and {libm}");
+        }
     }
 
     /// The shortcut without a logarithm changes nothing.
