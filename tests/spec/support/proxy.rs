@@ -48,7 +48,8 @@ impl Proxy {
         Self::with(&["--to", &to].into_iter().chain(settings).collect::<Vec<_>>())
     }
 
-    /// With these flags; it listens on port 0 of loopback unless they say otherwise.
+    /// With these flags; it listens on port 0 of loopback unless they say otherwise. Unix sockets come first among the
+    /// `--listen`: it is known to listen when it says so of its TCP ports.
     pub fn with(flags: &[&str]) -> Self {
         Self::with_reader(flags, Reader::Attentive)
     }
@@ -71,7 +72,8 @@ impl Proxy {
             Reader::Stuck => (Collected::default(), pipe),
         };
         let stderr = Collected::from(child.stderr.take());
-        let listeners = flags.iter().filter(|flag| **flag == "--listen").count().max(1);
+        let is_inet = |pair: &&[&str]| pair[0] == "--listen" && !pair[1].starts_with("unix:");
+        let listeners = flags.windows(2).filter(is_inet).count().max(1);
         let mut proxy = Self { child, addresses: Vec::new(), stdout, stderr, _stuck: stuck };
         let is_up = within(PATIENCE, || {
             proxy.addresses = proxy.stderr.text().lines().filter_map(listening_address).collect();

@@ -13,10 +13,11 @@ use crate::proxy::tunnel::Tunnel;
 use crate::settings::deadline;
 
 impl Exchange {
-    /// Reads the response's head, and interim responses before it, as far as they have come.
+    /// Reads the response's head, and interim responses before it, as far as they have come and the client takes them:
+    /// one that it has not taken is all that is held of them.
     pub(super) fn receive_head(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
         let limits = HeadLimits::of_response(&cx.settings().limits);
-        while self.download.is_none() && self.tunnel.is_none() {
+        while self.download.is_none() && self.tunnel.is_none() && client.output.is_empty() {
             let Some(forwarded) = &mut self.forwarded else { return Ok(()) };
             let connection = &mut forwarded.connection;
             let Some(length) = self.scan.find_end(connection.input.unread(), &limits).map_err(Error::Backend)? else {
