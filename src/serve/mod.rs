@@ -22,7 +22,7 @@ use signal_hook::iterator::Signals;
 
 use crate::logging::Reopener;
 use crate::settings::deadline;
-use crate::socketserver::RequestHandler;
+use crate::socketserver::{RequestHandler, splice};
 
 pub mod notify;
 pub mod serving;
@@ -99,7 +99,7 @@ fn heed(mut signals: Signals, logs: &Reopener) {
 }
 
 /// Raises the soft limit of descriptors to the hard one, and says how many connections that allows: each may need a
-/// second descriptor for its backend.
+/// second descriptor for its backend, and some have a pipe between the two.
 #[must_use]
 pub fn raise_descriptor_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
@@ -108,6 +108,7 @@ pub fn raise_descriptor_limit() -> usize {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let connections = current.map_or(MOST_CONNECTIONS, |current| current.saturating_sub(OTHER_DESCRIPTORS) / 2);
+    let others = OTHER_DESCRIPTORS + 2 * splice::most_pipes() as u64;
+    let connections = current.map_or(MOST_CONNECTIONS, |current| current.saturating_sub(others) / 2);
     usize::try_from(connections.clamp(1, MOST_CONNECTIONS)).unwrap_or(1)
 }

@@ -10,6 +10,7 @@ mod access_log;
 mod balancing;
 mod chunked;
 mod command_line;
+mod exhaustion;
 mod failures;
 mod field_syntax;
 mod health;

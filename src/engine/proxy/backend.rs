@@ -170,6 +170,12 @@ impl Backend {
         }
     }
 
+    /// Closes all idle connections: their descriptors are needed. How many there were.
+    pub(super) fn close_idle(&self) -> usize {
+        let closed = std::mem::take(&mut *self.idle());
+        closed.len()
+    }
+
     /// Closes connections that have been idle for too long or were closed by the backend. Returns how many stay.
     pub(super) fn sweep(&self, now: Instant) -> usize {
         let mut closed = Vec::new();

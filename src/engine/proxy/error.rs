@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::http::{HttpStatus, MessageError};
+use crate::socketserver::is_exhausted;
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ impl Error {
             Error::ClientGone => HttpStatus::CLIENT_CLOSED_REQUEST,
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => HttpStatus::GATEWAY_TIMEOUT,
             Error::Backend(MessageError::TimedOut) => HttpStatus::GATEWAY_TIMEOUT,
+            Error::Connect(error) if is_exhausted(error) => HttpStatus::SERVICE_UNAVAILABLE,
             Error::Connect(_) | Error::Backend(_) | Error::NoAddress => HttpStatus::BAD_GATEWAY,
             Error::NoBackend | Error::Full | Error::Busy => HttpStatus::SERVICE_UNAVAILABLE,
         }
@@ -66,6 +68,7 @@ impl Error {
             Error::Denied => "denied",
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => "connect-timed-out",
             Error::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => "connect-refused-by-backend",
+            Error::Connect(error) if is_exhausted(error) => "out-of-descriptors",
             Error::Connect(_) => "connect-failed",
             Error::Backend(MessageError::TimedOut) => "backend-too-slow",
             Error::Backend(MessageError::Io(_)) => "backend-reset",
@@ -89,6 +92,7 @@ impl Error {
             Error::Denied => "http_request_denied",
             Error::Connect(error) if error.kind() == io::ErrorKind::TimedOut => "connection_timeout",
             Error::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => "connection_refused",
+            Error::Connect(error) if is_exhausted(error) => "proxy_internal_error",
             Error::Connect(_) => "destination_unavailable",
             Error::Backend(MessageError::TimedOut) => "http_response_timeout",
             Error::Backend(MessageError::Incomplete) => "http_response_incomplete",

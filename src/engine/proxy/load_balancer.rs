@@ -203,6 +203,10 @@ impl LoadBalancer {
             match progress.take() {
                 Some(Progress::Connected(forwarded)) => return Ok(Got::Connection(forwarded)),
                 Some(Progress::Waits(attempt)) => return Ok(Got::Connecting(attempt)),
+                Some(Progress::Failed(claim, error)) if is_exhausted(&error) && self.close_idle() > 0 => {
+                    progress = Some(Attempt::begin(claim, patience, worker, now));
+                    continue;
+                }
                 Some(Progress::Failed(claim, error)) => self.pass_over(claim, error, tried, now),
                 None => {}
             }
@@ -284,6 +288,11 @@ impl LoadBalancer {
         let usable = |member: &Member| !member.settings.drain && member.backend.health.is_up();
         let other = |member: &Member| !Arc::ptr_eq(&member.backend, backend) && !tried.contains(&member.backend);
         self.members().list.iter().any(|member| usable(member) && other(member))
+    }
+
+    /// Closes all idle connections, for the sake of those that cannot be made. How many there were.
+    pub(super) fn close_idle(&self) -> usize {
+        self.members().list.iter().map(|member| member.backend.close_idle()).sum()
     }
 
     /// Closes idle connections whose time is over.

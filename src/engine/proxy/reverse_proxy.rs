@@ -97,4 +97,8 @@ impl RequestHandler for ReverseProxyHandler {
     fn handle(self: Arc<Self>, request: Socket, client_address: PeerAddress) -> Next {
         ClientConnection::begin(self, request, client_address)
     }
+
+    fn give_up_idle(&self) -> usize {
+        self.balancer.close_idle()
+    }
 }

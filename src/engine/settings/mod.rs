@@ -91,7 +91,7 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of a request line. Default 8 KiB: RFC 9112 §3 asks for at least 8,000. Then 414.
     pub request_line: usize,
-    /// Field lines of a head, in both directions. Default 100, Python's `_MAXHEADERS`. Then 431, or 502 for a backend's.
+    /// Field lines of a request's head. Default 100, Python's `_MAXHEADERS`. Then 431. A backend's may have 1,000.
     pub headers: usize,
     /// Bytes of a response head. Default 64 KiB: backends set large cookies. Then 502.
     pub response_header_bytes: usize,
@@ -106,9 +106,9 @@ pub struct Limits {
     /// Bytes per second that content must keep up, either way, once [`Timeouts::slow`] has passed; 0 is off. Default 500, Apache's
     /// `MinRate`: ends the peer that sends one byte every 29 s. Then 408, or a cut connection.
     pub min_rate: u64,
-    /// Client connections at once; `None` derives it from the limit of descriptors, (nofile − 64) / 2 and at most
-    /// 65,536, since an exchange needs two. Default `None`. Then the longest idle connection is closed, else accepting
-    /// stops.
+    /// Client connections at once; `None` derives it from the limit of descriptors, (nofile − 64) / 2, less nofile / 32
+    /// (at most 128) and at most 65,536: an exchange needs two, and some of them a pipe. Default `None`. Then the
+    /// longest idle connection is closed, else accepting stops.
     pub connections: Option<usize>,
 }
 

@@ -28,6 +28,12 @@ use crate::settings::listen::ListenAddress;
 pub trait RequestHandler: Send + Sync + 'static {
     /// Takes on a connection that was just accepted. Called on the accept loop's thread: it must not block.
     fn handle(self: Arc<Self>, request: Socket, client_address: PeerAddress) -> Next;
+
+    /// A connection cannot be accepted because too much is open. Closes what it keeps for later only; how many those
+    /// were.
+    fn give_up_idle(&self) -> usize {
+        0
+    }
 }
 
 /// A listening socket and the handler of its connections.
@@ -173,14 +179,18 @@ impl<H: RequestHandler> TcpServer<H> {
         }
     }
 
-    /// Out of descriptors or memory: closing connections helps, and hurrying does not.
+    /// Out of descriptors or memory: closing connections helps, and hurrying does not. Those go first that nobody waits
+    /// at, then the client that has been idle for longest.
     fn handle_error(&self, error: &io::Error) {
         const PAUSE: Duration = Duration::from_millis(50);
         if error.kind() == io::ErrorKind::ConnectionAborted {
             return; // The client left before we came to it.
         }
         log::error!("cannot accept on {}: {error}", self.address);
-        self.workers.wait_for_an_end(PAUSE);
+        if self.handler.give_up_idle() == 0 {
+            self.workers.end_longest_idle();
+            self.workers.wait_for_an_end(PAUSE);
+        }
     }
 
     /// Those whose connection the kernel has completed believe that they are being served. In the queue of an inherited

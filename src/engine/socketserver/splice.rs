@@ -5,8 +5,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 #[cfg(target_os = "linux")]
 use rustix::pipe::SpliceFlags;
@@ -16,12 +16,26 @@ use super::socket::Socket;
 /// A pipe costs two descriptors while content is under way through it. Beyond this many, contents are copied.
 const MOST_PIPES: usize = 128;
 
+/// And no more than the process's descriptors by this, or clients that do not read would leave none for the others.
+const SHARE: usize = 32;
+
 /// More pipes than this are not kept when nothing is in them: a descriptor is worth more than the making.
 const MOST_SPARE: usize = 8;
 
 /// Pipes that nothing is in, to be used again: making one costs as much as moving 10 KiB.
 static SPARE: Mutex<Vec<Ends>> = Mutex::new(Vec::new());
 static PIPES: AtomicUsize = AtomicUsize::new(0);
+static MOST: LazyLock<usize> = LazyLock::new(|| {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let share = limit.map_or(MOST_PIPES, |limit| usize::try_from(limit).unwrap_or(usize::MAX) / SHARE);
+    share.min(MOST_PIPES)
+});
+
+/// How many pipes there are at most, two descriptors each. Decided with the first call, by the limit of descriptors.
+#[must_use]
+pub fn most_pipes() -> usize {
+    *MOST
+}
 
 /// A pipe between two sockets.
 #[derive(Debug)]
@@ -36,7 +50,7 @@ impl Pipe {
     pub fn get() -> Option<Pipe> {
         let spare = SPARE.lock().expect("no panic under the lock").pop();
         let ends = spare.or_else(|| {
-            if PIPES.fetch_add(1, Ordering::Relaxed) < MOST_PIPES
+            if PIPES.fetch_add(1, Ordering::Relaxed) < most_pipes()
                 && let Some(ends) = Ends::new()
             {
                 return Some(ends);

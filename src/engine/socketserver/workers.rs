@@ -63,6 +63,13 @@ impl Workers {
         }
     }
 
+    /// Ends the conversation that has been idle for longest, if one is idle.
+    pub(super) fn end_longest_idle(&self) {
+        let mut crew = self.0.crew();
+        crew.room.end_longest_idle(Instant::now());
+        drop(self.0.call_somebody(crew));
+    }
+
     /// Blocks until a conversation ends, for `at_most` so long.
     pub(super) fn wait_for_an_end(&self, at_most: Duration) {
         let crew = self.0.crew();

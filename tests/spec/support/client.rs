@@ -1,10 +1,13 @@
 //! A client that sends exactly the bytes it is told to, and reads replies strictly.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use super::PATIENCE;
 use super::message::{Content, End, Head, read_head, read_response_content, text};
@@ -55,6 +58,14 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)
             .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
         Self { wire: Wire::new(stream) }
+    }
+
+    /// Connects from another address of loopback: another client, as the proxy sees it.
+    pub fn connect_from(own: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket can be made");
+        bind(&socket, &SocketAddrV4::new(own, 0)).expect("all of 127.0.0.0/8 is loopback");
+        connect(&socket, &address).unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+        Self { wire: Wire::new(TcpStream::from(socket)) }
     }
 
     /// Sends bytes; the proxy must take them all.

@@ -1,5 +1,6 @@
 //! The program under test, started with flags of its own for each test and ended with it.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,7 +57,17 @@ impl Proxy {
 
     /// As [`Self::with`], with a certain kind of reader of its standard output.
     pub fn with_reader(flags: &[&str], reader: Reader) -> Self {
-        let mut command = program();
+        Self::start(program(), flags, reader)
+    }
+
+    /// As [`Self::with`], where the system grants so many descriptors.
+    pub fn with_descriptors(most: usize, flags: &[&str]) -> Self {
+        let mut command = piped(Command::new("sh"));
+        command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]).arg(path());
+        Self::start(command, flags, Reader::Attentive)
+    }
+
+    fn start(mut command: Command, flags: &[&str], reader: Reader) -> Self {
         if !flags.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
@@ -117,7 +128,7 @@ impl Proxy {
         lines()
     }
 
-    /// Sends SIGINT or SIGTERM.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the program is still there");
     }
@@ -218,9 +229,15 @@ pub fn run(flags: &[&str]) -> Ended {
 }
 
 fn program() -> Command {
-    // Another build of the program can be put to the same tests.
-    let path = std::env::var_os("FOOTBRIDGE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_footbridge").into());
-    let mut command = Command::new(path);
+    piped(Command::new(path()))
+}
+
+/// Another build of the program can be put to the same tests.
+fn path() -> OsString {
+    std::env::var_os("FOOTBRIDGE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_footbridge").into())
+}
+
+fn piped(mut command: Command) -> Command {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
