@@ -25,6 +25,7 @@ mod python;
 mod request_framing;
 mod request_target;
 mod response_framing;
+mod sharing;
 mod shutdown;
 mod streaming;
 mod timeouts;
