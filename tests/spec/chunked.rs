@@ -34,6 +34,10 @@ const MALFORMED: &[&str] = &[
     // It must not wrap round.
     "10000000000000005\r\nhello\r\n0\r\n\r\n",
     "100000000000000000000000000000005\r\nhello\r\n0\r\n\r\n",
+    // Nor be seventeen digits, which others cut: at the front, or at the end.
+    "00000000000000005\r\nhello\r\n0\r\n\r\n",
+    "50000000000000000\r\nhello\r\n0\r\n\r\n",
+    "5\r\nhello\r\n00000000000000000\r\n\r\n",
     // Lines end in CRLF.
     "5\nhello\r\n0\r\n\r\n",
     "5\rhello\r\n0\r\n\r\n",
@@ -47,11 +51,21 @@ const MALFORMED: &[&str] = &[
     "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n",
     "5;a\0b\r\nhello\r\n0\r\n\r\n",
     "5;a\u{7f}\r\nhello\r\n0\r\n\r\n",
+    "5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n",
+    "5 a=b\r\nhello\r\n0\r\n\r\n",
+    "5=b\r\nhello\r\n0\r\n\r\n",
+    "0;a\n\r\n",
+    "5:\r\nhello\r\n0\r\n\r\n",
     // Data is as long as the size says.
     "5\r\nhello0\r\n\r\n",
     "5\r\nhelloworld\r\n0\r\n\r\n",
     "5\r\nhell\r\n0\r\n\r\n",
     "5\r\nhello\r\n\r\n0\r\n\r\n",
+    "5\r\nhello0\r\n\r\n\r\n",
+    "5\r\nhello\r\r\n0\r\n\r\n",
+    "5\r\nhello\n\r\n0\r\n\r\n",
+    "5\r\n\r\nhello\r\n0\r\n\r\n",
+    "\r\n5\r\nhello\r\n0\r\n\r\n",
     // The last chunk is followed by trailers or an empty line.
     "5\r\nhello\r\n0\r\nXX\r\n\r\n",
     "5\r\nhello\r\n0\r\n: x\r\n\r\n",
@@ -61,6 +75,10 @@ const MALFORMED: &[&str] = &[
     "5\r\nhello\r\n0\r\nX-A: 1\n\r\n",
     "5\r\nhello\r\n0\r\n X-A: 1\r\n\r\n",
     "5\r\nhello\r\n0\r\nX-A: 1\r\n folded\r\n\r\n",
+    "5\r\nhello\r\n0\r\nX(A): 1\r\n\r\n",
+    "5\r\nhello\r\n0\r\nX-A: 1\r\r\n\r\n",
+    "5\r\nhello\r\n0\r\n\r\r\n\r\n",
+    "5\r\nhello\r\n0\r\nGET / HTTP/1.1\r\n\r\n",
 ];
 
 /// What is, and the content it stands for.
@@ -176,6 +194,32 @@ const FORBIDDEN_TRAILERS: &[&str] = &[
     "Authorization: Basic x",
     "Connection: close",
     "Content-Encoding: gzip",
+    "Content-Type: text/html",
+    "Content-Range: bytes 0-1/2",
+    "Cache-Control: no-store",
+    "Cookie: a=1",
+    "Set-Cookie: a=1",
+    "Expect: 100-continue",
+    "Age: 1",
+    "Expires: 0",
+    "If-Match: \"a\"",
+    "IF-NONE-MATCH: *",
+    "Vary: *",
+    "Keep-Alive: timeout=5",
+    "Location: http://evil.test/",
+    "Max-Forwards: 0",
+    "Proxy-Authorization: Basic x",
+    "Proxy-Connection: close",
+    "Range: bytes=0-1",
+    "TE: trailers",
+    "Trailer: Host",
+    "Upgrade: websocket",
+    "X-Forwarded-For: 203.0.113.7",
+    "X-Forwarded-Port: 443",
+    "Forwarded: for=203.0.113.7",
+    "X-Real-IP: 203.0.113.7",
+    "X_Forwarded_For: 203.0.113.7",
+    "Content_Length: 50",
 ];
 
 /// RFC 9110 §6.5.1: such a trailer is refused or dropped, never passed on, and never becomes a header field.

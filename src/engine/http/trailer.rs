@@ -28,25 +28,35 @@ pub fn forward(section: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
 }
 
 fn may_trail(name: &str) -> bool {
-    const NEVER: [&str; 14] = [
+    const NEVER: [&str; 18] = [
+        "age",
         "authorization",
         "cache-control",
         "content-encoding",
         "content-range",
         "content-type",
         "cookie",
+        "expires",
+        "pragma",
         "proxy-authenticate",
         "proxy-authorization",
         "range",
         "set-cookie",
         "trailer",
+        "vary",
         "www-authenticate",
         "location",
         "retry-after",
     ];
+    // Conditions, and what only a proxy can vouch for.
+    const NEVER_ANY: [&str; 2] = ["if-", "x-forwarded-"];
+    let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let is_ours = !matches!(Field::named(name.as_bytes()), Field::Other | Field::Referer | Field::UserAgent);
     let looks_like_ours = name.contains('_');
-    !is_ours && !looks_like_ours && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
+    !is_ours
+        && !looks_like_ours
+        && !NEVER_ANY.iter().any(|prefix| begins(prefix))
+        && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
