@@ -69,6 +69,10 @@ fn connection_cannot_take_away_fields_that_are_not_hop_by_hop() {
         ("Content-Length", "Content-Length: 5\r\n", "content-length", "5"),
         ("Authorization", "Authorization: Basic x\r\n", "authorization", "Basic x"),
         ("Cookie", "Cookie: a=1\r\n", "cookie", "a=1"),
+        ("close, cookie", "Cookie: a=1\r\n", "cookie", "a=1"),
+        ("Cache-Control", "Cache-Control: no-store\r\n", "cache-control", "no-store"),
+        ("Max-Forwards", "Max-Forwards: 5\r\n", "max-forwards", "5"),
+        ("X-Request-Id", "X-Request-Id: 7\r\n", "x-request-id", "7"),
         ("X-Forwarded-For", "", "x-forwarded-for", "127.0.0.1"),
         ("x-forwarded-for, close", "X-Forwarded-For: 6.6.6.6\r\n", "x-forwarded-for", "127.0.0.1"),
         ("X-Forwarded-Proto", "", "x-forwarded-proto", "http"),
@@ -205,13 +209,37 @@ fn trust_in_others_does_not_extend_to_this_peer() {
 #[test]
 fn underscore_look_alikes_of_fields_we_vouch_for_are_refused_or_dropped() {
     let gate = Gate::open();
-    let rows = ["X_Forwarded_For", "X-Forwarded_For", "x_forwarded-for", "X_Forwarded_Proto", "X_Forwarded_Host"];
+    let rows = [
+        "X_Forwarded_For",
+        "X-Forwarded_For",
+        "x_forwarded-for",
+        "X_Forwarded_Proto",
+        "X_Forwarded_Host",
+        "X_FORWARDED_PORT",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X_Real_IP",
+        "X-Real-IP",
+        "x-real_ip",
+        "Forwarded",
+        "Content_Length",
+        "Transfer_Encoding",
+    ];
     each_row(&rows, |name| {
         if let Some(request) = gate.refuses_or_forwards(&with(&format!("{name}: 203.0.113.7\r\n")), &[400]) {
             let is_alike = |field: &(String, String)| field.0.eq_ignore_ascii_case(name);
             assert!(!request.head.fields.iter().any(is_alike), "{:?}", request.head);
         }
     });
+}
+
+/// ... and a trusted peer, which says it with hyphens, does not say it with underscores as well.
+#[test]
+fn underscore_look_alikes_of_a_trusted_peer_are_dropped() {
+    let lines = "X-Forwarded-For: 203.0.113.7\r\nX_Forwarded_For: 203.0.113.8\r\nX_Real_IP: 203.0.113.9\r\n";
+    let head = forwarded_with_trust("127.0.0.0/8", lines).head;
+    assert_eq!(head.list("x-forwarded-for"), ["203.0.113.7", "127.0.0.1"]);
+    assert!(head.all("x_forwarded_for").is_empty() && head.all("x_real_ip").is_empty(), "{head:?}");
 }
 
 /// RFC 9110 §7.6.2: Max-Forwards of OPTIONS counts the hops; at zero the proxy answers itself.

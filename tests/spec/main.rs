@@ -22,6 +22,7 @@ mod limits;
 mod memory;
 mod persistence;
 mod python;
+mod refusals;
 mod request_framing;
 mod request_target;
 mod response_framing;

@@ -43,6 +43,15 @@ fn an_invalid_content_length_gets_400_and_is_not_forwarded() {
         "Content-Length: 6\r\ncontent-length: 5\r\n",
         "Content-Length: 5\r\nX-A: 1\r\nContent-Length: 05\r\n",
         "Content-Length: 5\r\nContent-Length:\r\n",
+        "Content-Length: 5\r\nContent-Length: -5\r\n",
+        "Content-Length: 5\r\nContent-Length: 0\r\n",
+        "Content-Length: 0\r\nContent-Length: 5\r\n",
+        "Content-Length: 5 , 5\r\n",
+        "Content-Length: 5\t5\r\n",
+        "Content-Length: \t+5\r\n",
+        "Content-Length: 5\r\n\t\r\n",
+        "\tContent-Length: 5\r\n",
+        "Content-Length\0: 5\r\n",
     ];
     each_row(&rows, |lines| gate.refuses(&post("/length", lines, &format!("hello{SMUGGLED}")), &[400]));
 }
@@ -86,6 +95,11 @@ fn a_request_with_both_lengths_gets_400_and_is_not_forwarded() {
         ("POST", "1.1", "Content-Length: 15\r\nTransfer-Encoding: chunked\r\n"),
         ("POST", "1.1", "content-length: 0\r\ntransfer-encoding: CHUNKED\r\n"),
         ("GET", "1.1", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+        ("OPTIONS", "1.1", "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"),
+        ("POST", "1.1", "Transfer-Encoding: chunked\r\nContent-Length:\r\n"),
+        ("POST", "1.1", "Content-Length: x\r\nTransfer-Encoding: chunked\r\n"),
+        ("POST", "1.1", "Transfer-Encoding: chunked\r\nContent-Length: 15\r\nConnection: Content-Length\r\n"),
+        ("POST", "1.1", "Transfer-Encoding: chunked\r\nContent-Length: 15\r\nConnection: Transfer-Encoding\r\n"),
         ("POST", "1.0", "Transfer-Encoding: chunked\r\nContent-Length: 4\r\nConnection: keep-alive\r\n"),
     ];
     each_row(&rows, |(method, version, lines)| {
@@ -118,6 +132,13 @@ fn a_transfer_coding_other_than_chunked_is_refused() {
         "Transfer-Encoding: 'chunked'\r\n",
         "Transfer-Encoding: \u{a0}chunked\r\n",
         "Transfer-Encoding: chunked\u{85}\r\n",
+        "Transfer-Encoding: \u{ff}chunked\r\n",
+        "Transfer-Encoding: chunked chunked\r\n",
+        "Transfer-Encoding: chunked;\r\n",
+        "Transfer-Encoding: chunked=1\r\n",
+        "Transfer-Encoding: trailers, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n",
+        "Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: foo\r\nContent-Length: 15\r\n",
         "Transfer-Encoding: identity\r\nContent-Length: 15\r\n",
     ];
@@ -168,8 +189,19 @@ fn a_transfer_encoding_with_empty_elements_is_refused_or_normalised() {
 /// RFC 9112 §6.1: HTTP/1.0 has no Transfer-Encoding; a message that has both is faulty.
 #[test]
 fn transfer_encoding_in_http_1_0_gets_400() {
-    let request = format!("POST /old HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}{SMUGGLED}");
-    Gate::open().refuses(&request, &[400]);
+    let gate = Gate::open();
+    let rows = [
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding:\r\n",
+        "Transfer-Encoding: chunked\r\nConnection: Transfer-Encoding\r\n",
+        "Content-Length: 15\r\nTransfer-Encoding: chunked\r\n",
+    ];
+    each_row(&rows, |lines| {
+        let head = format!("POST /old HTTP/1.0\r\nHost: a.test\r\n{lines}\r\n");
+        gate.refuses(&(head + CHUNKS + SMUGGLED), &[400]);
+    });
 }
 
 /// RFC 9112 §7, §5.1: names of codings are matched without case, white space around them is dropped.
@@ -180,6 +212,16 @@ fn chunked_is_recognised_in_any_spelling_the_grammar_allows() {
     each_row(&rows, |line| {
         let request = gate.forwards(&post("/spelling", &format!("{line}\r\n"), CHUNKS));
         assert_eq!((request.text().as_str(), &request.content.end), ("hello", &End::Complete));
+    });
+}
+
+/// RFC 9110 §5.5: white space around a length is no part of it.
+#[test]
+fn white_space_around_a_length_is_dropped() {
+    let gate = Gate::open();
+    each_row(&["Content-Length:5", "Content-Length: \t 5 \t", "CONTENT-LENGTH:  5"], |line| {
+        let request = gate.forwards(&post("/space", &format!("{line}\r\n"), "hello"));
+        assert_eq!((request.text().as_str(), request.head.field("content-length")), ("hello", Some("5")));
     });
 }
 

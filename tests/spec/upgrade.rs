@@ -216,6 +216,18 @@ fn after_a_declined_upgrade_requests_are_still_parsed() {
 fn an_unsolicited_101_gets_502() {
     assert_bad_gateway(relayed(&format!("{SWITCHING}raw"), Afterwards::Stays).as_ref());
     assert_bad_gateway(relayed("HTTP/1.1 101 Switching Protocols\r\n\r\n", Afterwards::Stays).as_ref());
+    // Nor does it answer an Upgrade that the backend was never sent.
+    let handshake = HANDSHAKE.replace("/tunnel", "/row");
+    let rows = [
+        handshake.replace("HTTP/1.1", "HTTP/1.0"),
+        handshake.replace("Connection: Upgrade\r\n", ""),
+        handshake.replace("Upgrade: websocket", "Upgrade: h2c"),
+        handshake.replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\nhello"),
+        get("/row").replace("\r\n\r\n", "\r\nConnection: Upgrade\r\n\r\n"),
+    ];
+    each_row(&rows, |request| {
+        assert_bad_gateway(relayed_to(request, &format!("{SWITCHING}raw"), Afterwards::Stays).as_ref());
+    });
 }
 
 /// RFC 9110 §7.8: a server must not switch to a protocol that was not offered.
