@@ -84,6 +84,11 @@ impl Room {
         self.free.push(token);
     }
 
+    /// How many places are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     /// How many wait.
     pub(super) fn guests(&self) -> usize {
         self.guests

@@ -88,6 +88,12 @@ impl Workers {
         self.0.crew().room.guests()
     }
 
+    /// How many places of the room are taken: one for each socket, of clients and of backends, idle ones included.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.0.crew().room.taken()
+    }
+
     /// Ends idle conversations and waits until all others have ended too, or until `deadline`.
     /// Returns how many are left.
     #[must_use]

@@ -102,6 +102,11 @@ impl Connection {
         self.wire.reset_on_close();
     }
 
+    /// Reads nothing and waits until the connection is reset, or ended by [`ScriptedBackend::hang_up`].
+    pub fn wait_gone(&mut self) {
+        super::within(PATIENCE, || self.wire.is_gone());
+    }
+
     /// Reads and forgets until the proxy closes; whether it did so in time.
     pub fn wait_closed(&mut self) -> bool {
         self.wire.rest().1 != Stop::TimedOut

@@ -86,6 +86,16 @@ impl Client {
         thread::spawn(move || (&*stream).write_all(&bytes).expect("the proxy takes our bytes"))
     }
 
+    /// Sends as much as is taken until nobody takes any more for a moment; whether it came to that.
+    pub fn fill(&mut self) -> bool {
+        let piece = vec![b'x'; 1 << 16];
+        let moment = Some(Duration::from_millis(200));
+        self.wire.stream().set_write_timeout(moment).expect("a moment is not zero");
+        let is_full = (0..1000).any(|_| self.wire.stream().as_ref().write(&piece).is_err());
+        self.wire.stream().set_write_timeout(Some(PATIENCE)).expect("the deadline is not zero");
+        is_full
+    }
+
     /// Half-closes: we shall send no more.
     pub fn finish(&mut self) {
         self.wire.finish();

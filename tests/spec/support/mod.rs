@@ -8,6 +8,7 @@ pub mod message;
 pub mod pattern;
 pub mod proxy;
 pub mod refusal;
+pub mod served;
 pub mod verdict;
 pub mod wire;
 

@@ -84,6 +84,11 @@ impl Wire {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// Whether nothing can be sent any more. Finds out by sending nothing.
+    pub fn is_gone(&mut self) -> bool {
+        (&*self.stream).write(&[]).is_err()
+    }
+
     /// Makes the close that follows a reset, whatever the state of the buffers.
     pub fn reset_on_close(&mut self) {
         rustix::net::sockopt::set_socket_linger(&*self.stream, Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
