@@ -99,6 +99,6 @@ impl RequestHandler for ReverseProxyHandler {
     }
 
     fn give_up_idle(&self) -> usize {
-        self.balancer.close_idle()
+        self.site().groups().iter().map(|group| group.close_idle()).sum()
     }
 }
