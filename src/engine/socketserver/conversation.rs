@@ -39,7 +39,8 @@ pub struct Ticket {
     pub other_wants: Readiness,
     /// When to wake it if nothing happens.
     pub deadline: Instant,
-    /// Since when nothing would be lost if the connection ended: a server that stops, or needs room, ends it.
+    /// Since when nothing would be lost if the connection ended: a server that stops, or needs room, ends it. One that
+    /// lies ahead is a grace: until then only a server that stops does.
     pub idle_since: Option<Instant>,
 }
 

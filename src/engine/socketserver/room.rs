@@ -195,15 +195,15 @@ impl Room {
         }
     }
 
-    /// Wakes the one that has been idle for longest, to end.
-    pub(super) fn end_longest_idle(&mut self, now: Instant) {
+    /// Wakes the one that has been idle for longest, to end. Whether there was one.
+    pub(super) fn end_longest_idle(&mut self, now: Instant) -> bool {
         let idle = |place: &Place| {
             let ticket = place.guest.as_ref()?.ticket;
-            Some((ticket.idle_since?, ticket.at))
+            Some((ticket.idle_since.filter(|since| *since <= now)?, ticket.at))
         };
-        if let Some((_, seat)) = self.places.iter().filter_map(idle).min_by_key(|(since, _)| *since) {
-            self.rouse(seat, now, Wake { draining: true, ..Wake::default() });
-        }
+        let Some((_, seat)) = self.places.iter().filter_map(idle).min_by_key(|(since, _)| *since) else { return false };
+        self.rouse(seat, now, Wake { draining: true, ..Wake::default() });
+        true
     }
 
     pub(super) fn push_ready(&mut self, ready: Ready) {

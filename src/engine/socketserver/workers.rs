@@ -53,13 +53,15 @@ impl Workers {
     /// Blocks until fewer than `most` conversations are under way, ending idle ones, the longest idle first; or until
     /// `stopping`.
     pub(super) fn make_room(&self, most: usize, stopping: &AtomicBool) {
+        // If none is idle now, one may be soon.
         const LOOK_AGAIN: Duration = Duration::from_millis(50);
+        // One that was told to end does, as soon as a worker comes to it: asking another one would end too many.
+        const ENDS: Duration = Duration::from_secs(1);
         let mut crew = self.0.crew();
         while crew.conversations >= most && !stopping.load(Ordering::Acquire) {
-            crew.room.end_longest_idle(Instant::now());
+            let patience = if crew.room.end_longest_idle(Instant::now()) { ENDS } else { LOOK_AGAIN };
             crew = self.0.call_somebody(crew);
-            // If none is idle now, one may be soon: looking again finds it.
-            crew = self.0.await_end(crew, LOOK_AGAIN);
+            crew = self.0.await_end(crew, patience);
         }
     }
 

@@ -25,8 +25,8 @@ use crate::socketserver::{Buffer, Conversation, Next, Outgoing, PeerAddress, Rea
 /// take the answer from under its eyes (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A client that has just connected is sending its request. If the server stops now, it is still waited for: unlike one
-/// whose idle connection is closed, this client would take it for a failure.
+/// A client that has just connected is sending its request. If the server stops now, or needs room, it is still waited
+/// for: unlike one whose idle connection is closed, this client would take it for a failure.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 /// A client that sends request after request, each answered at once, has so many steps before others have their turn.
@@ -155,7 +155,7 @@ impl ClientConnection {
             other: None,
             other_wants: Readiness::NONE,
             deadline: deadline(since, patience),
-            idle_since: idle.then_some(since),
+            idle_since: idle.then_some(if self.served { since } else { since + FIRST_WORDS }),
         }
     }
 
