@@ -31,7 +31,7 @@ def show(stage):
         if shutil.which("curl"):
             _measure(stage, servers, "curl", number, _by_curl(folder, bridge.address, number))
         else:
-            stage.report.note("no curl on this machine: left out")
+            stage.report.skip("requests by curl", "curl is not installed")
         _measure(stage, servers, "http.client, keep-alive", number, _by_http_client(folder, bridge.address, number))
         bridge.check_log(stage.report)
     stage.report.end_part()

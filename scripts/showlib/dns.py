@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import load
 from .fleet import serve
-from .processes import Peer, _end_with_parent
+from .processes import Peer, end_with_parent
 from .report import Trouble
 
 NAME = "app.test"
@@ -31,7 +31,7 @@ def show(stage):
     stage.report.part("dns", f"{NAME} moves from {FIRST} to {SECOND}, looked up every {RESOLVE:g} s")
     missing = _missing()
     if missing:
-        stage.report.note(f"LEFT OUT: {missing}")
+        stage.report.skip("dns", missing)
     else:
         _show(stage)
     stage.report.end_part()
@@ -116,7 +116,7 @@ class Dnsmasq:
                 [shutil.which("dnsmasq", path=SEARCH), "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
                  "--no-hosts", f"--addn-hosts={self._hosts}", "--local=/test/", "--local-ttl=0", "--user=root",
                  "--pid-file=", f"--listen-address={self.address}", "--bind-interfaces", "--log-facility=-"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=end_with_parent)
 
     def __enter__(self):
         deadline = time.monotonic() + 10

@@ -28,7 +28,7 @@ def show(stage):
     stage.report.part("policies", f"CPU time per request through {numbers} backends, {CLIENTS} clients")
     missing = [tool for tool in machine.INDISPENSABLE if not machine.find(tool)]
     if missing:
-        stage.report.note(f"LEFT OUT: {' and '.join(missing)} not installed")
+        stage.report.skip("policies", f"{' and '.join(missing)} not installed")
     else:
         _show(stage)
     stage.report.end_part()

@@ -51,7 +51,7 @@ class Footbridge:
         self._log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._log,
-            start_new_session=True, preexec_fn=_end_with_parent)
+            start_new_session=True, preexec_fn=end_with_parent)
         self.pid = self.process.pid
 
     def __enter__(self):
@@ -165,14 +165,14 @@ def _work(work, pipe, arguments, seconds):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.alarm(seconds)
-    _end_with_parent()
+    end_with_parent()
     try:
         work(_Pipe(pipe), *arguments)
     except Exception:
         pipe.send(("error", traceback.format_exc()))
 
 
-def _end_with_parent():
+def end_with_parent():
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

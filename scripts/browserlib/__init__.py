@@ -1,0 +1,1 @@
+"""What scripts/browser-test is made of. Standard library only."""
