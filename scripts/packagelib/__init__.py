@@ -1,0 +1,1 @@
+"""What the executables of scripts/package share. Standard library only."""
