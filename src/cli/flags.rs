@@ -154,7 +154,7 @@ fn unknown_argument(given: &str) -> String {
     if FLAGS.contains(&given) {
         return format!("demo does not take {given}");
     }
-    match nearest(given, FLAGS.into_iter()) {
+    match nearest(given, &FLAGS) {
         Some(flag) => format!("unknown argument {given:?}; did you mean {flag:?}?"),
         None => format!("unknown argument {given:?}; {NAME} --help lists them"),
     }

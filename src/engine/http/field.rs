@@ -61,9 +61,24 @@ impl Field {
     }
 }
 
+/// What names of fields, methods and the like are made of: `1*tchar` (RFC 9110 §5.6.2).
+#[must_use]
+pub fn is_token(text: &[u8]) -> bool {
+    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_tchar)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Field;
+    use super::{Field, is_token};
+
+    #[test]
+    fn a_token_has_no_separators() {
+        for (text, want) in [("X-a", true), ("!", true), ("", false), ("a b", false), ("a:", false), ("\u{e9}", false)]
+        {
+            assert_eq!(is_token(text.as_bytes()), want, "{text}");
+        }
+    }
 
     #[test]
     fn every_field_is_known_by_its_name() {

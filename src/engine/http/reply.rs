@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use super::field::is_token;
 use super::handler::BaseHttpRequestHandler;
 use super::{Field, HttpStatus, HttpVersion, framing};
 use crate::settings::deadline;
@@ -146,7 +147,7 @@ impl Reply {
 
     fn check_field(&mut self, name: &str, value_start: usize) -> io::Result<()> {
         let value = &self.out[value_start..self.out.len() - 2];
-        if name.is_empty() || !name.bytes().all(is_token_byte) || !value.iter().all(|byte| is_field_byte(*byte)) {
+        if !is_token(name.as_bytes()) || !value.iter().all(|byte| is_field_byte(*byte)) {
             return Err(misuse("a field name or value with a byte that it must not have"));
         }
         match Field::named(name.as_bytes()) {
@@ -301,11 +302,6 @@ impl Reply {
 /// The handler asked for what would be no HTTP.
 fn misuse(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// field-value = VCHAR / obs-text / SP / HTAB (RFC 9110 §5.5).

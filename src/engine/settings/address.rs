@@ -121,7 +121,8 @@ fn is_socket_path(path: &str) -> bool {
 
 /// Says whether `text` is an IPv4 address, an IPv6 address in brackets, or a name made of letters, digits, `-`, `_`
 /// and `.`. A name that ends in a number would be a mistyped IPv4 address, as in `10.0.0.300`.
-fn is_host(text: &str) -> bool {
+#[must_use]
+pub fn is_host(text: &str) -> bool {
     if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
     }

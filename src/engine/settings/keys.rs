@@ -1,32 +1,41 @@
-//! The keys of [`Settings`] and how their values are read and written. Input: `key=value` as a person writes it.
-//! Output: the value in its field. One table, [`KEYS`], is walked by everything here.
+//! The keys of [`Settings`] and how their values are read and written. Input: a key and a value as a person writes it.
+//! Output: the value in its field. One table, [`KEYS`], is walked by everything here; [`WorkerSettings`] have their own.
 
 use super::suggest::nearest;
 use super::units::{parse_duration, parse_number, parse_size, show_duration, show_number, show_size};
 use crate::settings::Settings;
+use crate::settings::workers::WorkerSettings;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A field of [`Settings`]: where it is, which unit it has, and what it may be.
-///
-/// One function gives the place for both reading and writing; who only reads passes a copy.
-enum Slot {
+/// Which unit a field has, and what it may be. All values are numbers here, durations in milliseconds.
+enum Unit {
     /// A duration from 1 ms to a year.
-    Time { at: fn(&mut Settings) -> &mut Duration, off: bool },
+    Time { off: bool },
     /// A number of bytes.
-    Size { at: fn(&mut Settings) -> &mut usize, range: RangeInclusive<u64> },
+    Size(RangeInclusive<u64>),
     /// A number of bytes that may be absent: `word` stands for `absent`.
-    OptionalSize { at: fn(&mut Settings) -> &mut u64, word: &'static str, absent: u64 },
+    OptionalSize { word: &'static str, absent: u64 },
     /// A bare number.
-    Count { at: fn(&mut Settings) -> &mut usize, range: RangeInclusive<u64> },
-    /// A bare number.
-    SmallCount { at: fn(&mut Settings) -> &mut u32, range: RangeInclusive<u64> },
+    Count(RangeInclusive<u64>),
     /// A bare number, or `auto` for `None`.
-    AutoCount { at: fn(&mut Settings) -> &mut Option<usize>, range: RangeInclusive<u64> },
+    AutoCount(RangeInclusive<u64>),
 }
 
-use Slot::{AutoCount, Count, OptionalSize, Size, SmallCount, Time};
+/// Where a field is. Reading and writing both need it; who only reads passes a copy.
+enum Place<'a> {
+    Time(&'a mut Duration),
+    Size(&'a mut usize),
+    Large(&'a mut u64),
+    Small(&'a mut u32),
+    Maybe(&'a mut Option<usize>),
+}
+
+/// A key of `S`: its name, its unit, and its field.
+type Row<S> = (&'static str, Unit, fn(&mut S) -> Place<'_>);
+
+use Unit::{AutoCount, Count, OptionalSize, Size, Time};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -34,40 +43,49 @@ const MIB: u64 = 1 << 20;
 /// Where `off` is false, no limit would break what the timeout is for, or (`keepalive`) would be misread as "do not
 /// keep alive".
 #[rustfmt::skip] // A table is read by its rows.
-static KEYS: [(&str, Slot); 33] = [
-    ("timeouts.header", Time { at: |s| &mut s.timeouts.header, off: true }),
-    ("timeouts.keepalive", Time { at: |s| &mut s.timeouts.keepalive, off: false }),
-    ("timeouts.body_idle", Time { at: |s| &mut s.timeouts.body_idle, off: true }),
-    ("timeouts.slow", Time { at: |s| &mut s.timeouts.slow, off: true }),
-    ("timeouts.send", Time { at: |s| &mut s.timeouts.send, off: true }),
-    ("timeouts.queue", Time { at: |s| &mut s.timeouts.queue, off: false }),
-    ("timeouts.connect", Time { at: |s| &mut s.timeouts.connect, off: false }),
-    ("timeouts.response", Time { at: |s| &mut s.timeouts.response, off: true }),
-    ("timeouts.response_idle", Time { at: |s| &mut s.timeouts.response_idle, off: true }),
-    ("timeouts.tunnel", Time { at: |s| &mut s.timeouts.tunnel, off: true }),
-    ("timeouts.expect", Time { at: |s| &mut s.timeouts.expect, off: false }),
-    ("timeouts.shutdown", Time { at: |s| &mut s.timeouts.shutdown, off: true }),
-    ("limits.header_bytes", Size { at: |s| &mut s.limits.header_bytes, range: KIB..=MIB }),
-    ("limits.request_line", Size { at: |s| &mut s.limits.request_line, range: 512..=MIB }),
-    ("limits.headers", Count { at: |s| &mut s.limits.headers, range: 1..=1000 }),
-    ("limits.response_header_bytes", Size { at: |s| &mut s.limits.response_header_bytes, range: KIB..=16 * MIB }),
-    ("limits.body", OptionalSize { at: |s| &mut s.limits.body, word: "none", absent: u64::MAX }),
-    ("limits.interim", SmallCount { at: |s| &mut s.limits.interim, range: 0..=1000 }),
-    ("limits.chunk_line", Size { at: |s| &mut s.limits.chunk_line, range: 64..=64 * KIB }),
-    ("limits.min_rate", OptionalSize { at: |s| &mut s.limits.min_rate, word: "off", absent: 0 }),
-    ("limits.connections", AutoCount { at: |s| &mut s.limits.connections, range: 1..=1_000_000 }),
-    ("backends.keepalive", Time { at: |s| &mut s.keepalive.idle, off: false }),
-    ("backends.max_idle", Count { at: |s| &mut s.keepalive.max_idle, range: 0..=65_536 }),
-    ("backends.resolve", Time { at: |s| &mut s.upkeep.resolve, off: false }),
-    ("backends.max_fails", SmallCount { at: |s| &mut s.upkeep.max_fails, range: 0..=1000 }),
-    ("backends.fail_timeout", Time { at: |s| &mut s.upkeep.fail_timeout, off: false }),
-    ("backends.slow_start", Time { at: |s| &mut s.upkeep.slow_start, off: false }),
-    ("health.interval", Time { at: |s| &mut s.checks.interval, off: false }),
-    ("health.timeout", Time { at: |s| &mut s.checks.timeout, off: false }),
-    ("health.rise", SmallCount { at: |s| &mut s.checks.rise, range: 1..=1000 }),
-    ("health.fall", SmallCount { at: |s| &mut s.checks.fall, range: 1..=1000 }),
-    ("retry.attempts", SmallCount { at: |s| &mut s.retry.attempts, range: 1..=10 }),
-    ("retry.within", Time { at: |s| &mut s.retry.within, off: true }),
+static KEYS: [Row<Settings>; 33] = [
+    ("timeouts.header", Time { off: true }, |s| Place::Time(&mut s.timeouts.header)),
+    ("timeouts.keepalive", Time { off: false }, |s| Place::Time(&mut s.timeouts.keepalive)),
+    ("timeouts.body_idle", Time { off: true }, |s| Place::Time(&mut s.timeouts.body_idle)),
+    ("timeouts.slow", Time { off: true }, |s| Place::Time(&mut s.timeouts.slow)),
+    ("timeouts.send", Time { off: true }, |s| Place::Time(&mut s.timeouts.send)),
+    ("timeouts.queue", Time { off: false }, |s| Place::Time(&mut s.timeouts.queue)),
+    ("timeouts.connect", Time { off: false }, |s| Place::Time(&mut s.timeouts.connect)),
+    ("timeouts.response", Time { off: true }, |s| Place::Time(&mut s.timeouts.response)),
+    ("timeouts.response_idle", Time { off: true }, |s| Place::Time(&mut s.timeouts.response_idle)),
+    ("timeouts.tunnel", Time { off: true }, |s| Place::Time(&mut s.timeouts.tunnel)),
+    ("timeouts.expect", Time { off: false }, |s| Place::Time(&mut s.timeouts.expect)),
+    ("timeouts.shutdown", Time { off: true }, |s| Place::Time(&mut s.timeouts.shutdown)),
+    ("limits.header_bytes", Size(KIB..=MIB), |s| Place::Size(&mut s.limits.header_bytes)),
+    ("limits.request_line", Size(512..=MIB), |s| Place::Size(&mut s.limits.request_line)),
+    ("limits.headers", Count(1..=1000), |s| Place::Size(&mut s.limits.headers)),
+    ("limits.response_header_bytes", Size(KIB..=16 * MIB), |s| Place::Size(&mut s.limits.response_header_bytes)),
+    ("limits.body", OptionalSize { word: "none", absent: u64::MAX }, |s| Place::Large(&mut s.limits.body)),
+    ("limits.interim", Count(0..=1000), |s| Place::Small(&mut s.limits.interim)),
+    ("limits.chunk_line", Size(64..=64 * KIB), |s| Place::Size(&mut s.limits.chunk_line)),
+    ("limits.min_rate", OptionalSize { word: "off", absent: 0 }, |s| Place::Large(&mut s.limits.min_rate)),
+    ("limits.connections", AutoCount(1..=1_000_000), |s| Place::Maybe(&mut s.limits.connections)),
+    ("backends.keepalive", Time { off: false }, |s| Place::Time(&mut s.keepalive.idle)),
+    ("backends.max_idle", Count(0..=65_536), |s| Place::Size(&mut s.keepalive.max_idle)),
+    ("backends.resolve", Time { off: false }, |s| Place::Time(&mut s.upkeep.resolve)),
+    ("backends.max_fails", Count(0..=1000), |s| Place::Small(&mut s.upkeep.max_fails)),
+    ("backends.fail_timeout", Time { off: false }, |s| Place::Time(&mut s.upkeep.fail_timeout)),
+    ("backends.slow_start", Time { off: false }, |s| Place::Time(&mut s.upkeep.slow_start)),
+    ("health.interval", Time { off: false }, |s| Place::Time(&mut s.checks.interval)),
+    ("health.timeout", Time { off: false }, |s| Place::Time(&mut s.checks.timeout)),
+    ("health.rise", Count(1..=1000), |s| Place::Small(&mut s.checks.rise)),
+    ("health.fall", Count(1..=1000), |s| Place::Small(&mut s.checks.fall)),
+    ("retry.attempts", Count(1..=10), |s| Place::Small(&mut s.retry.attempts)),
+    ("retry.within", Time { off: true }, |s| Place::Time(&mut s.retry.within)),
+];
+
+/// Beyond the largest number, threads are not the way to more throughput: a stack each would fill a small machine. The
+/// smallest stack leaves room beside the table of field lines, 32 KB.
+#[rustfmt::skip] // A table is read by its rows.
+static WORKER_KEYS: [Row<WorkerSettings>; 3] = [
+    ("workers.max", Count(1..=4096), |w| Place::Size(&mut w.max)),
+    ("workers.stack", Size(128 * KIB..=16 * MIB), |w| Place::Size(&mut w.stack)),
+    ("workers.idle", Time { off: true }, |w| Place::Time(&mut w.idle)),
 ];
 
 /// Why an assignment was refused. Its text is one line.
@@ -116,81 +134,143 @@ pub(crate) fn set(settings: &mut Settings, assignment: &str) -> Result<(), Setti
     let Some((key, value)) = assignment.split_once('=') else {
         return Err(SettingError::NoValue { assignment: assignment.to_owned() });
     };
-    let Some((key, slot)) = KEYS.iter().find(|(name, _)| *name == key) else {
-        let nearest = nearest(key, KEYS.iter().map(|(name, _)| *name));
-        return Err(SettingError::UnknownKey { key: key.to_owned(), nearest });
+    put(&KEYS, settings, key, value)
+}
+
+/// See [`Settings::set_value`].
+pub(crate) fn set_value(settings: &mut Settings, key: &str, value: &str) -> Result<(), SettingError> {
+    put(&KEYS, settings, key, value)
+}
+
+/// See [`WorkerSettings::set_value`].
+pub(crate) fn set_worker_value(workers: &mut WorkerSettings, key: &str, value: &str) -> Result<(), SettingError> {
+    put(&WORKER_KEYS, workers, key, value)
+}
+
+fn put<S>(keys: &'static [Row<S>], target: &mut S, key: &str, value: &str) -> Result<(), SettingError> {
+    let Some((key, unit, at)) = keys.iter().find(|(name, ..)| *name == key) else {
+        let names: Vec<_> = keys.iter().map(|(name, ..)| *name).collect();
+        return Err(SettingError::UnknownKey { key: key.to_owned(), nearest: nearest(key, &names) });
     };
-    slot.put(settings, value).map_err(|accepted| SettingError::Value { key, accepted })
+    unit.put(at(target), value).map_err(|accepted| SettingError::Value { key, accepted })
 }
 
 /// See [`crate::settings::keys`].
-pub(crate) fn defaults() -> impl Iterator<Item = (&'static str, String)> {
-    let mut settings = Settings::default();
-    KEYS.iter().map(move |(key, slot)| (*key, slot.show(&mut settings)))
+pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    KEYS.iter().map(|(name, ..)| *name)
 }
 
-impl Slot {
+/// See [`super::workers::keys`].
+pub(crate) fn worker_names() -> impl Iterator<Item = &'static str> + Clone {
+    WORKER_KEYS.iter().map(|(name, ..)| *name)
+}
+
+/// See [`Settings::values`].
+pub(crate) fn values(settings: &Settings) -> Vec<(&'static str, String)> {
+    shown(&KEYS, settings)
+}
+
+/// See [`WorkerSettings::values`].
+pub(crate) fn worker_values(workers: &WorkerSettings) -> Vec<(&'static str, String)> {
+    shown(&WORKER_KEYS, workers)
+}
+
+fn shown<S: Clone>(keys: &[Row<S>], of: &S) -> Vec<(&'static str, String)> {
+    let mut of = of.clone();
+    keys.iter().map(|(name, unit, at)| (*name, unit.show(&at(&mut of)))).collect()
+}
+
+/// See [`crate::settings::accepted`].
+pub(crate) fn accepted(key: &str) -> Option<String> {
+    let units = KEYS.iter().map(|(name, unit, _)| (*name, unit));
+    let mut units = units.chain(WORKER_KEYS.iter().map(|(name, unit, _)| (*name, unit)));
+    units.find(|(name, _)| *name == key).map(|(_, unit)| unit.accepted())
+}
+
+impl Unit {
     /// Reads `text` into the field.
     ///
     /// # Errors
     ///
     /// Says what is accepted.
-    fn put(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        match self {
-            Time { at, off: true } if text == "off" => *at(settings) = Duration::MAX,
-            Time { off: false, .. } if text == "off" => {
+    fn put(&self, place: Place<'_>, text: &str) -> Result<(), String> {
+        let number = match self {
+            Time { off: true } if text == "off" => OFF,
+            Time { off: false } if text == "off" => {
                 return Err("cannot be off; write a duration: \"10s\"".to_owned());
             }
-            Time { at, .. } => *at(settings) = parse_duration(text)?,
-            OptionalSize { at, word, absent } if text == *word => *at(settings) = *absent,
-            OptionalSize { at, word, .. } => {
-                *at(settings) = parse_size(text).filter(|&bytes| bytes > 0).ok_or_else(|| {
-                    format!("write a number of bytes from 1, like 16384, 16KiB or 10MiB, or {word:?}")
-                })?;
-            }
-            Size { at, range } => {
-                *at(settings) = within(range, parse_size(text), show_size, "a number of bytes")?;
-            }
-            Count { at, range } => {
-                *at(settings) = within(range, parse_number(text), show_number, "a bare number")?;
-            }
-            SmallCount { at, range } => {
-                *at(settings) = within(range, parse_number(text), show_number, "a bare number")?;
-            }
-            AutoCount { at, .. } if text == "auto" => *at(settings) = None,
-            AutoCount { at, range } => {
-                *at(settings) = Some(within(range, parse_number(text), show_number, "\"auto\" or a bare number")?);
-            }
-        }
+            Time { .. } => u64::try_from(parse_duration(text)?.as_millis()).unwrap_or(OFF),
+            OptionalSize { word, absent } if text == *word => *absent,
+            OptionalSize { word, .. } => parse_size(text)
+                .filter(|&bytes| bytes > 0)
+                .ok_or_else(|| format!("write a number of bytes from 1, like 16384, 16KiB or 10MiB, or {word:?}"))?,
+            Size(range) => within(range, parse_size(text), show_size, "a number of bytes")?,
+            Count(range) => within(range, parse_number(text), show_number, "a bare number")?,
+            AutoCount(_) if text == "auto" => OFF,
+            AutoCount(range) => within(range, parse_number(text), show_number, "\"auto\" or a bare number")?,
+        };
+        place.put(number);
         Ok(())
     }
 
     /// The field as a person would write it.
-    fn show(&self, settings: &mut Settings) -> String {
+    fn show(&self, place: &Place<'_>) -> String {
+        match (self, place.number()) {
+            (Time { .. }, OFF) => "off".to_owned(),
+            (Time { .. }, millis) => show_duration(Duration::from_millis(millis)),
+            (Size(_), bytes) => show_size(bytes),
+            (OptionalSize { word, absent }, bytes) if bytes == *absent => (*word).to_owned(),
+            (OptionalSize { .. }, bytes) => show_size(bytes),
+            (AutoCount(_), OFF) => "auto".to_owned(),
+            (Count(_) | AutoCount(_), count) => count.to_string(),
+        }
+    }
+
+    /// Unit and bounds, in the words of a reference.
+    fn accepted(&self) -> String {
         match self {
-            Time { at, .. } => show_duration(*at(settings)),
-            Size { at, .. } => show_size(*at(settings) as u64),
-            OptionalSize { at, word, absent } => match *at(settings) {
-                bytes if bytes == *absent => (*word).to_owned(),
-                bytes => show_size(bytes),
-            },
-            Count { at, .. } => at(settings).to_string(),
-            SmallCount { at, .. } => at(settings).to_string(),
-            AutoCount { at, .. } => at(settings).map_or_else(|| "auto".to_owned(), |count| count.to_string()),
+            Time { off: true } => "1ms to 8760h, or off".to_owned(),
+            Time { off: false } => "1ms to 8760h".to_owned(),
+            Size(range) => format!("{} to {}", show_size(*range.start()), show_size(*range.end())),
+            OptionalSize { word, .. } => format!("from 1B, or {word}"),
+            Count(range) => format!("{} to {}", range.start(), range.end()),
+            AutoCount(range) => format!("{} to {}, or auto", range.start(), range.end()),
         }
     }
 }
 
-/// Takes `value` if it is there, within `range`, and fits the field's type; else says what is accepted.
-fn within<T: TryFrom<u64>>(
-    range: &RangeInclusive<u64>,
-    value: Option<u64>,
-    show: fn(u64) -> String,
-    what: &str,
-) -> Result<T, String> {
+/// Stands for `off`, `auto` and the like.
+const OFF: u64 = u64::MAX;
+
+impl Place<'_> {
+    /// What is too large for the field was refused before: no bound is beyond its field.
+    fn put(self, number: u64) {
+        let count = usize::try_from(number).unwrap_or(usize::MAX);
+        match self {
+            Place::Time(time) if number == OFF => *time = Duration::MAX,
+            Place::Time(time) => *time = Duration::from_millis(number),
+            Place::Size(size) => *size = count,
+            Place::Large(large) => *large = number,
+            Place::Small(small) => *small = u32::try_from(number).unwrap_or(u32::MAX),
+            Place::Maybe(maybe) => *maybe = (number != OFF).then_some(count),
+        }
+    }
+
+    fn number(&self) -> u64 {
+        match self {
+            Place::Time(time) => u64::try_from(time.as_millis()).unwrap_or(OFF),
+            Place::Size(size) => **size as u64,
+            Place::Large(large) => **large,
+            Place::Small(small) => u64::from(**small),
+            Place::Maybe(maybe) => maybe.map_or(OFF, |count| count as u64),
+        }
+    }
+}
+
+/// Takes `value` if it is there and within `range`; else says what is accepted.
+fn within(range: &RangeInclusive<u64>, value: Option<u64>, show: fn(u64) -> String, what: &str) -> Result<u64, String> {
     value
         .filter(|value| range.contains(value))
-        .and_then(|value| T::try_from(value).ok())
         .ok_or_else(|| format!("write {what} from {} to {}", show(*range.start()), show(*range.end())))
 }
 
@@ -214,14 +294,15 @@ mod tests {
             backends.keepalive=4s backends.max_idle=1024 backends.resolve=10s \
             backends.max_fails=2 backends.fail_timeout=10s backends.slow_start=10s health.interval=10s \
             health.timeout=3s health.rise=2 health.fall=3 retry.attempts=2 retry.within=10s";
-        let got: Vec<String> = defaults().map(|(key, value)| format!("{key}={value}")).collect();
+        let got: Vec<String> =
+            values(&Settings::default()).iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(got, want.split_whitespace().collect::<Vec<_>>());
     }
 
     #[test]
     fn every_default_can_be_set_as_it_is_shown() {
         let mut settings = Settings::default();
-        for (key, value) in defaults() {
+        for (key, value) in values(&Settings::default()) {
             settings.set(&format!("{key}={value}")).unwrap();
         }
         assert_eq!(settings, Settings::default());
@@ -229,22 +310,35 @@ mod tests {
 
     #[test]
     fn every_key_has_a_field_of_its_own() {
-        for (key, slot) in &KEYS {
+        for (key, unit, at) in &KEYS {
             let mut settings = Settings::default();
-            let value = match slot {
+            let value = match unit {
                 Time { .. } => "7s",
                 Size { .. } | OptionalSize { .. } => "3KiB",
-                Count { .. } | SmallCount { .. } | AutoCount { .. } => "7",
+                Count(_) | AutoCount(_) => "7",
             };
             settings.set(&format!("{key}={value}")).unwrap();
-            let changed: Vec<_> = KEYS
-                .iter()
-                .filter(|(_, slot)| slot.show(&mut settings.clone()) != slot.show(&mut Settings::default()))
-                .map(|(key, _)| *key)
-                .collect();
+            let (now, before) = (values(&settings), values(&Settings::default()));
+            let changed: Vec<_> = now.iter().filter(|value| !before.contains(value)).map(|(key, _)| *key).collect();
             assert_eq!(changed, [*key]);
-            assert_eq!(slot.show(&mut settings), value, "{key}");
+            assert_eq!(unit.show(&at(&mut settings)), value, "{key}");
         }
+    }
+
+    #[test]
+    fn what_is_accepted_is_told_with_its_bounds() {
+        for (key, want) in [
+            ("timeouts.header", "1ms to 8760h, or off"),
+            ("timeouts.connect", "1ms to 8760h"),
+            ("limits.header_bytes", "1KiB to 1MiB"),
+            ("limits.body", "from 1B, or none"),
+            ("limits.connections", "1 to 1000000, or auto"),
+            ("workers.max", "1 to 4096"),
+            ("workers.stack", "128KiB to 16MiB"),
+        ] {
+            assert_eq!(accepted(key).as_deref(), Some(want), "{key}");
+        }
+        assert_eq!(accepted("limits.colour"), None);
     }
 
     #[test]

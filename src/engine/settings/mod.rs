@@ -10,6 +10,7 @@ pub mod route;
 pub mod site;
 pub mod suggest;
 mod units;
+pub mod workers;
 
 pub use self::keys::SettingError;
 
@@ -240,6 +241,21 @@ impl Settings {
         keys::set(self, assignment)
     }
 
+    /// As [`set`](Self::set), with key and value apart.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such key, or the value is none for that key; nothing is changed then.
+    pub fn set_value(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
+        keys::set_value(self, key, value)
+    }
+
+    /// All keys, each with its value as a person would write it; [`set_value`](Self::set_value) takes it.
+    #[must_use]
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        keys::values(self)
+    }
+
     /// One line for each value that is allowed but lets a single peer hold a place for ever.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -253,9 +269,16 @@ impl Settings {
     }
 }
 
-/// All keys that [`Settings::set`] knows, each with its default as it would be written.
-pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
-    keys::defaults()
+/// All keys that [`Settings::set`] knows.
+pub fn keys() -> impl Iterator<Item = &'static str> + Clone {
+    keys::names()
+}
+
+/// What a key of [`Settings`] or [`workers::WorkerSettings`] may be, in words: unit and bounds. `None` if there is no
+/// such key.
+#[must_use]
+pub fn accepted(key: &str) -> Option<String> {
+    keys::accepted(key)
 }
 
 #[cfg(test)]

@@ -6,14 +6,16 @@ const MAX_DISTANCE: usize = 3;
 
 /// Returns the candidate nearest to `word`: one that ends in `.word` (the table was left out), else the one with the
 /// fewest letters to change, at most three and less than half of the word.
-pub fn nearest(word: &str, candidates: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let suffix = format!(".{word}");
-    if let Some(found) = candidates.clone().find(|candidate| candidate.ends_with(&suffix)) {
+    if let Some(found) = candidates.iter().find(|candidate| candidate.ends_with(&suffix)) {
         return Some(found);
     }
     let most = MAX_DISTANCE.min(word.chars().count() / 2);
     candidates
-        .map(|candidate| (distance(word, candidate), candidate))
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
         .filter(|&(distance, _)| distance <= most)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -56,7 +58,7 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(nearest(word, words.into_iter()), want, "{word}");
+            assert_eq!(nearest(word, &words), want, "{word}");
         }
     }
 }

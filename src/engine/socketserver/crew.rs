@@ -23,16 +23,13 @@ use threadpool::ThreadPool;
 use super::readiness::Readiness;
 use super::room::{Ready, Room, Token};
 use super::worker::Worker;
+use crate::settings::workers::WorkerSettings;
 
 /// How many edges one look at the poller can bring. More wait for the next look.
 const EDGES_AT_ONCE: usize = 256;
 
-/// Deep enough for every path of ours with room to spare; a thread's default of 2 MiB would be address space that a
-/// small machine counts.
-const STACK_BYTES: usize = 256 * 1024;
-
-/// A follower that nobody needed for so long ends its thread.
-const IDLE_FOLLOWER: Duration = Duration::from_secs(30);
+/// What "off" is: a year, which no clock overflows on.
+const LONGEST_IDLE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The token of the wake-up call to a sleeping leader.
 const WAKE_UP: mio::Token = mio::Token(usize::MAX);
@@ -44,6 +41,8 @@ pub(super) struct Shared {
     threads: ThreadPool,
     most_workers: usize,
     most_running: usize,
+    /// A follower that nobody needed for so long ends its thread.
+    idle: Duration,
     /// Set once, when the server stops; beside the crew so that looking takes no lock.
     pub(super) draining: AtomicBool,
     crew: Mutex<Crew>,
@@ -80,19 +79,20 @@ pub(super) struct Poller {
 
 impl Shared {
     /// Everything there is, and one worker thread.
-    pub(super) fn start(name: &str, most: usize) -> io::Result<Arc<Shared>> {
+    pub(super) fn start(name: &str, settings: &WorkerSettings) -> io::Result<Arc<Shared>> {
         let poll = mio::Poll::new()?;
-        let most_workers = most.max(1);
+        let most_workers = settings.max.max(1);
         let shared = Shared {
             registry: poll.registry().try_clone()?,
             waker: mio::Waker::new(poll.registry(), WAKE_UP)?,
             threads: threadpool::Builder::new()
                 .num_threads(1)
                 .thread_name(name.to_owned())
-                .thread_stack_size(STACK_BYTES)
+                .thread_stack_size(settings.stack)
                 .build(),
             most_workers,
             most_running: std::thread::available_parallelism().map_or(1, usize::from).min(most_workers),
+            idle: settings.idle.min(LONGEST_IDLE),
             draining: AtomicBool::new(false),
             crew: Mutex::new(Crew {
                 room: Room::new(),
@@ -257,7 +257,7 @@ impl Shared {
     fn follow<'a>(&'a self, mut crew: MutexGuard<'a, Crew>) -> Option<MutexGuard<'a, Crew>> {
         crew.running -= 1;
         crew.asleep += 1;
-        let (mut crew, slept) = self.follow.wait_timeout(crew, IDLE_FOLLOWER).expect("no panic under the crew's lock");
+        let (mut crew, slept) = self.follow.wait_timeout(crew, self.idle).expect("no panic under the crew's lock");
         crew.asleep -= 1;
         // The call may have come in the moment in which the time was over: whoever is needed stays.
         let needed = crew.poller.is_some() || crew.room.has_ready();

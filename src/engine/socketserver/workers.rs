@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::conversation::{Next, Wake};
 use super::crew;
 use super::room::Ready;
+use crate::settings::workers::WorkerSettings;
 
 /// A pool of worker threads around one waiting room. Clones share it.
 #[derive(Clone, Debug)]
@@ -22,7 +23,15 @@ impl Workers {
     /// # Errors
     /// If the system grants no poller.
     pub fn new(name: &str, most: usize) -> io::Result<Workers> {
-        crew::Shared::start(name, most).map(Workers)
+        Workers::with(name, &WorkerSettings { max: most, ..WorkerSettings::default() })
+    }
+
+    /// A pool as `settings` has it; `name` is what the threads are called.
+    ///
+    /// # Errors
+    /// If the system grants no poller.
+    pub fn with(name: &str, settings: &WorkerSettings) -> io::Result<Workers> {
+        crew::Shared::start(name, settings).map(Workers)
     }
 
     /// Registers an accepted connection, so that it can wait in this pool's room.
