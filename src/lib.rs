@@ -60,6 +60,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod logging;
 pub mod rights;

@@ -7,16 +7,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use footbridge::cli::{self, Config, Outcome};
+use footbridge::cli::{self, Outcome};
+use footbridge::config::Config;
 use footbridge::demo;
 use footbridge::logging::{self, AccessLog, Sinks};
 use footbridge::proxy::{ReverseProxyHandler, Site};
 use footbridge::rights;
 use footbridge::rights::Needs;
 use footbridge::serve::{self, Notifier, Serving, Sockets};
-use footbridge::settings::group::{GroupSettings, ServerSettings};
 use footbridge::settings::listen::{ListenAddress, ListenSettings};
-use footbridge::settings::site::SiteSettings;
 use footbridge::socketserver::Workers;
 
 /// The command line, or a value in it, is wrong.
@@ -30,6 +29,16 @@ fn main() -> ExitCode {
         Outcome::Wrong(line) => {
             eprintln!("footbridge: {line}");
             ExitCode::from(WRONG_USAGE)
+        }
+        Outcome::Mistakes(mistakes) => {
+            eprintln!("{}", mistakes.join("\n"));
+            ExitCode::from(WRONG_USAGE)
+        }
+        Outcome::Checked { line, warnings } => {
+            for warning in warnings {
+                eprintln!("footbridge: warning: {warning}");
+            }
+            print(&line, ExitCode::SUCCESS)
         }
         Outcome::Run(config) => exit_code(run(&config)),
         Outcome::Demo { listen } => exit_code(demo::run(listen)),
@@ -65,7 +74,8 @@ fn run(config: &Config) -> Result<(), String> {
     let listen = config.listen.iter().map(|listen| Ok((sockets.open(listen)?, listen.address.clone())));
     let listeners = listen.collect::<Result<Vec<_>, String>>()?;
     // Folders, because another file takes a file's name when it is replaced.
-    let lists: Vec<_> = config.files.iter().filter_map(|list| list.parent()).map(Path::to_owned).collect();
+    let files = config.site.groups.iter().flat_map(|group| &group.files);
+    let lists: Vec<_> = files.filter_map(|list| list.parent()).map(Path::to_owned).collect();
     let socket_directory = |listen: &ListenSettings| match &listen.address {
         ListenAddress::Unix(path) => path.parent().map(Path::to_owned),
         ListenAddress::Inet(_) => None,
@@ -81,17 +91,12 @@ fn run(config: &Config) -> Result<(), String> {
         log::log!(level, "{note}");
     }
     let allowed = serve::raise_descriptor_limit();
-    let most_connections = config.settings.limits.connections.unwrap_or(allowed);
-    let workers = Workers::new("worker", config.workers).map_err(|error| format!("cannot start: {error}"))?;
-    let servers = config.to.iter().map(ServerSettings::new).collect();
-    let mut group = GroupSettings::new("default", servers, &config.settings);
-    (group.balance, group.files, group.probe) = (config.balance.clone(), config.files.clone(), config.probe.clone());
-    let mut site = SiteSettings::one_group(group, &config.settings);
-    (site.trusted, site.seed) = (config.trust.clone(), config.seed);
+    let most_connections = config.site.settings.limits.connections.unwrap_or(allowed);
+    let workers = Workers::with("worker", &config.workers).map_err(|error| format!("cannot start: {error}"))?;
     let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
-    let handler = ReverseProxyHandler::with_site(Site::new(site, None)).with_access_log(access_log);
+    let handler = ReverseProxyHandler::with_site(Site::new(config.site.clone(), None)).with_access_log(access_log);
     let handler = Arc::new(handler);
-    let mut serving = Serving::new(handler, &workers, most_connections, config.settings.timeouts.shutdown)?;
+    let mut serving = Serving::new(handler, &workers, most_connections, config.site.settings.timeouts.shutdown)?;
     for (listener, address) in listeners {
         serving.start(address, listener)?;
     }

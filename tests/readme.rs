@@ -1,26 +1,84 @@
 //! README says what the program does: its tables are compared with the program's own.
 
 use footbridge::cli::{self, Outcome};
+use footbridge::config::{self, Entry};
 use footbridge::settings;
 
 const README: &str = include_str!("../README.md");
 
+/// How README calls the keys of each table of the configuration file.
+const TABLES: [(&str, &str); 16] = [
+    ("[server]", "server."),
+    ("workers = { }", "server.workers."),
+    ("[[listen]]", "listen."),
+    ("[backends.*]", "backends.*."),
+    ("servers = [{ }]", "backends.*.servers."),
+    ("balance = { }", "backends.*.balance."),
+    ("health = { }", "backends.*.health."),
+    ("[[route]]", "route."),
+    ("redirect = { }", "route.redirect."),
+    ("respond = { }", "route.respond."),
+    ("request_headers or response_headers = { }", "route.*_headers."),
+    ("[timeouts]", "timeouts."),
+    ("[limits]", "limits."),
+    ("[retry]", "retry."),
+    ("[health]", "health."),
+    ("[backends]", "backends."),
+];
+
+/// Tables whose keys are some of another's: README lists their names in a sentence.
+const PARTS: [&str; 3] = ["timeouts = { } of [backends.*]", "timeouts = { } of [[route]]", "limits = { }"];
+
+/// A key's name in README. `None` if it has no row of its own, because another's holds for it.
+fn row_name(entry: &Entry) -> Option<String> {
+    let (_, prefix) = TABLES.iter().find(|(title, _)| *title == entry.table)?;
+    let same = match entry.table {
+        "[backends.*]" => format!("backends.{}", entry.name),
+        "health = { }" => format!("health.{}", entry.name),
+        _ => return Some(format!("{prefix}{}", entry.name)),
+    };
+    (!settings::keys().any(|key| key == same)).then(|| format!("{prefix}{}", entry.name))
+}
+
 #[test]
-fn every_setting_stands_in_the_readme_with_its_default() {
-    for (key, default) in settings::Settings::default().values() {
-        let row = format!("| `{key}` | {default} |");
+fn every_key_stands_in_the_readme_with_its_default_and_what_it_may_be() {
+    let reference = config::reference();
+    assert!(reference.len() > 100);
+    for entry in &reference {
+        let Some(name) = row_name(entry) else { continue };
+        let row = format!("| `{name}` | {} | {} |", entry.default, entry.accepted);
         assert!(README.contains(&row), "README lacks the row that begins with {row}");
     }
 }
 
 #[test]
-fn the_readme_lists_no_setting_that_does_not_exist() {
-    let known: Vec<_> = settings::keys().collect();
-    let groups = ["timeouts.", "limits.", "backends.", "retry."];
+fn what_a_group_or_route_may_have_of_its_own_stands_in_the_readme() {
+    for title in PARTS {
+        let of_table = config::reference().into_iter().filter(|entry| entry.table == title);
+        let names: Vec<_> = of_table.map(|entry| format!("`{}`", entry.name)).collect();
+        let listed = names.join(", ");
+        assert!(!names.is_empty() && README.replace('\n', " ").contains(&listed), "README lacks {listed}");
+    }
+}
+
+#[test]
+fn the_readme_lists_no_key_that_does_not_exist() {
+    let mut known: Vec<_> = config::reference().iter().filter_map(row_name).collect();
+    known.extend(settings::keys().map(str::to_owned));
+    let groups = ["timeouts.", "limits.", "backends.", "retry.", "health.", "server.", "listen.", "route."];
     let is_key = |word: &&str| word.split_once(".rs").is_none() && groups.iter().any(|group| word.starts_with(group));
     for word in README.split('`').filter(is_key) {
         let key = word.split('=').next().expect("a first part");
-        assert!(known.contains(&key), "README speaks of {word}, and there is no such setting");
+        assert!(known.iter().any(|known| known == key), "README speaks of {word}, and there is no such key");
+    }
+}
+
+/// The example has to be right.
+#[test]
+fn the_file_in_the_readme_is_right() {
+    let text = README.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    if let Err(mistakes) = config::parse("README.md", text, &[]) {
+        panic!("{}", mistakes.join("\n"));
     }
 }
 

@@ -23,12 +23,18 @@ pub(crate) struct Args {
     /// check each backend by asking it for this path (or write tcp: by connecting to it)
     #[argh(option, arg_name = "path")]
     pub(crate) health: Option<String>,
+    /// TOML file; excludes --listen, --to, --balance and --health
+    #[argh(option, arg_name = "file")]
+    pub(crate) config: Option<String>,
     /// largest number of worker threads (default 128)
     #[argh(option, arg_name = "n")]
     pub(crate) workers: Option<String>,
     /// a timeout or limit, like timeouts.response=3s; repeatable
     #[argh(option, arg_name = "key=value")]
     pub(crate) set: Vec<String>,
+    /// where footbridge answers for itself: [ip:]port, [v6]:port, or unix: and a path (default: nowhere)
+    #[argh(option, arg_name = "addr")]
+    pub(crate) admin: Option<String>,
     /// stdout (default) | stderr | off | a path
     #[argh(option, arg_name = "where")]
     pub(crate) access_log: Option<String>,
@@ -53,6 +59,9 @@ pub(crate) struct Args {
     /// do not confine the process to the files that it needs (Linux: Landlock)
     #[argh(switch)]
     pub(crate) no_sandbox: bool,
+    /// print the equal TOML and exit
+    #[argh(switch)]
+    pub(crate) print_config: bool,
     /// print the version
     #[argh(switch)]
     pub(crate) version: bool,
@@ -64,6 +73,7 @@ pub(crate) struct Args {
 #[argh(subcommand)]
 pub(crate) enum Command {
     Demo(Demo),
+    Check(Check),
 }
 
 /// backends built in: one command shows it all
@@ -75,12 +85,24 @@ pub(crate) struct Demo {
     pub(crate) listen: Option<String>,
 }
 
-/// The flags of [`Args`] and [`Demo`], for suggestions.
-pub(crate) const FLAGS: [&str; 16] = [
+/// is a configuration file right? exit code 0 or 2
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check", help_triggers("-h", "--help", "help"))]
+pub(crate) struct Check {
+    /// the TOML file
+    #[argh(option, arg_name = "file")]
+    pub(crate) config: Option<String>,
+}
+
+/// The flags of [`Args`] and its commands, for suggestions.
+pub(crate) const FLAGS: [&str; 19] = [
     "--listen",
     "--to",
     "--balance",
     "--health",
+    "--config",
+    "--admin",
+    "--print-config",
     "--workers",
     "--set",
     "--access-log",
@@ -152,7 +174,7 @@ fn one_line(output: &str) -> String {
 
 fn unknown_argument(given: &str) -> String {
     if FLAGS.contains(&given) {
-        return format!("demo does not take {given}");
+        return format!("this command does not take {given}");
     }
     match nearest(given, &FLAGS) {
         Some(flag) => format!("unknown argument {given:?}; did you mean {flag:?}?"),

@@ -1,33 +1,25 @@
 //! The command line. Input: the arguments after the program's name. Output: an [`Outcome`]: a checked [`Config`], or
-//! what to print instead. Starts nothing, and opens nothing but the system's lists of users and groups.
+//! what to print instead. Starts nothing, and opens nothing but the configuration file and the system's lists of users
+//! and groups.
 
-use crate::access::LogFormat;
-mod account;
 mod flags;
 
-use self::account::Accounts;
-use self::flags::{Args, Command, Demo, NAME, Stop};
-use crate::logging::AccessLog;
+use self::flags::{Args, Check, Command, Demo, NAME, Stop};
+use crate::config::{self, Config, LISTEN, account, is_taken, print, values};
 use crate::network::Network;
 use crate::rights::Identity;
 use crate::settings::Settings;
 use crate::settings::address::{backend_address, listen_address, listen_anywhere};
-use crate::settings::group::{Balance, Probe};
-use crate::settings::listen::{ListenAddress, ListenSettings};
-use log::LevelFilter;
+use crate::settings::group::{GroupSettings, Probe, ServerSettings};
+use crate::settings::listen::ListenSettings;
+use crate::settings::route::RouteSettings;
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::str::FromStr;
 
-/// Where to listen if nothing is said: not reachable from outside.
-const LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8080);
-
-/// A worker is held only by a peer that is slow in mid-body, so this many slow peers are served at once.
-const WORKERS: usize = 128;
-
-/// Beyond this, threads are not the way to more throughput: a stack each would fill a small machine.
-const MAX_WORKERS: usize = 4096;
+/// The group that `--to` makes.
+const GROUP: &str = "default";
 
 /// What is to be done after reading the command line.
 #[derive(Debug)]
@@ -41,45 +33,19 @@ pub enum Outcome {
     },
     /// Print this on stdout and exit with 0.
     Print(String),
+    /// The configuration file is right: print the warnings on stderr, the line on stdout, and exit with 0.
+    Checked {
+        /// What it holds, with a line end.
+        line: String,
+        /// What is valid but dangerous or useless, a line each.
+        warnings: Vec<String>,
+    },
     /// There were no arguments at all: print this help on stdout and exit with 2.
     NoArguments(String),
     /// Print this one line, which has no line end, on stderr and exit with 2.
     Wrong(String),
-}
-
-/// What the command line says, with all values checked.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// At least one address to listen on.
-    pub listen: Vec<ListenSettings>,
-    /// Backends as `host:port` or `unix:/path`; names are not looked up yet.
-    pub to: Vec<String>,
-    /// Files that list backends.
-    pub files: Vec<PathBuf>,
-    /// How backends are checked actively. Default not at all.
-    pub probe: Option<Probe>,
-    /// How one is chosen. Default random.
-    pub balance: Balance,
-    /// The largest number of worker threads, 1 to 4,096. Default 128.
-    pub workers: usize,
-    /// Timeouts and limits.
-    pub settings: Settings,
-    /// Where access lines go. Default stdout.
-    pub access_log: AccessLog,
-    /// How log lines look. Default text.
-    pub log_format: LogFormat,
-    /// Which messages are logged. Default info.
-    pub log_level: LevelFilter,
-    /// Peers whose `X-Forwarded-*` fields are believed. Default none.
-    pub trust: Vec<Network>,
-    /// Fixes the random choices.
-    pub seed: Option<u64>,
-    /// Whom to become once everything is open.
-    pub user: Option<Identity>,
-    /// Whether to be confined to the files that are needed. Default true.
-    pub sandbox: bool,
-    /// One line for each value that is valid but dangerous, for the log.
-    pub warnings: Vec<String>,
+    /// The configuration file is wrong: print these on stderr, each with its lines, and exit with 2.
+    Mistakes(Vec<String>),
 }
 
 /// Reads the arguments, without the program's name.
@@ -89,174 +55,218 @@ pub fn parse(arguments: &[String]) -> Outcome {
         return Outcome::NoArguments(flags::help());
     }
     match flags::read(arguments) {
-        Ok(args) => decide(args).unwrap_or_else(Outcome::Wrong),
+        Ok(args) => decide(args).unwrap_or_else(|outcome| outcome),
         Err(Stop::Help(text)) => Outcome::Print(text),
         Err(Stop::Wrong(line)) => Outcome::Wrong(line),
     }
 }
 
+impl From<String> for Outcome {
+    /// What is wrong with the command line.
+    fn from(line: String) -> Outcome {
+        Outcome::Wrong(line)
+    }
+}
+
 /// What the arguments ask for.
-fn decide(mut args: Args) -> Result<Outcome, String> {
+fn decide(mut args: Args) -> Result<Outcome, Outcome> {
     if args.version {
         return Ok(Outcome::Print(format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))));
     }
     match args.command.take() {
         Some(Command::Demo(demo)) => decide_demo(&args, demo),
-        None => config(&args).map(|config| Outcome::Run(Box::new(config))),
+        Some(Command::Check(check)) => decide_check(&args, check),
+        None => {
+            let config = config(&args)?;
+            Ok(if args.print_config { Outcome::Print(print::print(&config)) } else { Outcome::Run(Box::new(config)) })
+        }
     }
 }
 
-/// A flag before `demo` would be silently ignored; refuse it.
-fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, String> {
-    let lists = [&args.listen, &args.to, &args.set, &args.trust];
-    let singles =
-        [&args.balance, &args.health, &args.workers, &args.access_log, &args.log_format, &args.log_level, &args.seed];
-    let rights = args.user.is_some() || args.group.is_some() || args.no_sandbox;
-    if rights || lists.iter().any(|list| !list.is_empty()) || singles.iter().any(|single| single.is_some()) {
-        return Err(format!("write the flags of demo after it: {NAME} demo --listen 8080"));
+fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, Outcome> {
+    if has_flags(args) {
+        return Err(Outcome::Wrong(format!("write the flags of demo after it: {NAME} demo --listen 8080")));
     }
     let listen = demo.listen.map(|text| value("--listen", &text, listen_address(&text))).transpose()?;
     Ok(Outcome::Demo { listen: listen.unwrap_or(LISTEN.into()) })
 }
 
-/// Checks all values.
-fn config(args: &Args) -> Result<Config, String> {
-    let (files, to): (Vec<_>, Vec<_>) = args.to.iter().cloned().partition(|text| text.starts_with("file:"));
-    let files = values("--to", &files, backend_file)?;
-    let to = values("--to", &to, backend_address)?;
-    if to.is_empty() && files.is_empty() {
-        return Err(format!("give at least one backend: --to host:port (or try: {NAME} demo)"));
-    }
+fn decide_check(args: &Args, check: Check) -> Result<Outcome, Outcome> {
+    let (false, Some(file)) = (has_flags(args), check.config) else {
+        return Err(Outcome::Wrong(format!("write what to check after it: {NAME} check --config footbridge.toml")));
+    };
+    let config = config::load(Path::new(&file), &[]).map_err(Outcome::Mistakes)?;
+    Ok(Outcome::Checked { line: format!("{file:?} is right: {}\n", config.summary()), warnings: config.warnings })
+}
+
+/// Whether there is a flag before a command: it would be silently ignored.
+fn has_flags(args: &Args) -> bool {
+    let lists = [&args.listen, &args.to, &args.set, &args.trust];
+    let singles = [
+        &args.balance,
+        &args.health,
+        &args.config,
+        &args.workers,
+        &args.admin,
+        &args.access_log,
+        &args.log_format,
+        &args.log_level,
+        &args.seed,
+        &args.user,
+        &args.group,
+    ];
+    let switches = args.no_sandbox || args.print_config;
+    switches || lists.iter().any(|list| !list.is_empty()) || singles.iter().any(|single| single.is_some())
+}
+
+/// Everything, from the file or the flags.
+fn config(args: &Args) -> Result<Config, Outcome> {
     let mut settings = Settings::default();
     for assignment in &args.set {
         settings.set(assignment).map_err(|error| format!("--set: {error}"))?;
     }
-    let trust: Vec<Network> = values("--trust", &args.trust, Network::from_str)?;
-    let warnings = trust_warnings(&trust).chain(settings.warnings()).collect();
-    Ok(Config {
-        listen: listen(&args.listen)?,
-        to,
-        files,
-        probe: args.health.as_deref().map(probe).transpose()?,
-        balance: balance(args.balance.as_deref())?,
-        workers: number("--workers", args.workers.as_deref(), 1..=MAX_WORKERS)?.unwrap_or(WORKERS),
-        settings,
-        access_log: access_log(args.access_log.as_deref())?,
-        log_format: choice("--log-format", args.log_format.as_deref(), &LOG_FORMATS)?,
-        log_level: choice("--log-level", args.log_level.as_deref(), &LOG_LEVELS)?,
-        trust,
-        seed: number("--seed", args.seed.as_deref(), 0..=u64::MAX)?,
-        user: user(args.user.as_deref(), args.group.as_deref())?,
-        sandbox: !args.no_sandbox,
-        warnings,
-    })
+    let mut config = match &args.config {
+        Some(file) => {
+            not_beside_a_file(args)?;
+            let file = value("--config", file, if file.is_empty() { Err("write a path") } else { Ok(file) })?;
+            config::load(Path::new(file), &args.set).map_err(Outcome::Mistakes)?
+        }
+        None => from_flags(args, settings)?,
+    };
+    set_from_flags(args, &mut config)?;
+    Ok(config.warned())
+}
+
+/// What the file says about these, flags would have to take away, not add to.
+fn not_beside_a_file(args: &Args) -> Result<(), String> {
+    let given = [
+        ("--listen", !args.listen.is_empty()),
+        ("--to", !args.to.is_empty()),
+        ("--balance", args.balance.is_some()),
+        ("--health", args.health.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(format!("{flag} cannot be given beside --config: write it in the file")),
+        None => Ok(()),
+    }
+}
+
+/// What only goes without a file: one group, and all requests to it.
+fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
+    let (mut files, mut servers) = (Vec::new(), Vec::new());
+    for text in &args.to {
+        if text.starts_with("file:") {
+            files.push(value("--to", text, values::backend_file(text))?);
+        } else {
+            servers.push(ServerSettings::new(value("--to", text, backend_address(text))?));
+        }
+    }
+    if servers.is_empty() && files.is_empty() {
+        return Err(format!("give at least one backend: --to host:port (or try: {NAME} demo)"));
+    }
+    let mut group = GroupSettings::new(GROUP, servers, &settings);
+    group.files = files;
+    group.probe = args.health.as_deref().map(probe).transpose()?;
+    if let Some(name) = &args.balance {
+        group.balance = value("--balance", name, values::balance(name))?;
+    }
+    let mut config = Config::new(settings);
+    config.site.routes = vec![RouteSettings::all_to(GROUP, &group.settings)];
+    config.site.groups = vec![group];
+    if !args.listen.is_empty() {
+        config.listen = listen(&args.listen)?;
+    }
+    Ok(config)
+}
+
+/// What flags say with or without a file.
+fn set_from_flags(args: &Args, config: &mut Config) -> Result<(), String> {
+    if !args.trust.is_empty() {
+        config.site.trusted = values("--trust", &args.trust, Network::from_str)?;
+    }
+    if let Some(text) = &args.workers {
+        let refused = config.workers.set_value("workers.max", text);
+        let range = "write a number from 1 to 4096";
+        refused.map_err(|_| format!("--workers {text:?}: {range}"))?;
+    }
+    if let Some(text) = &args.admin {
+        config.admin = Some(value("--admin", text, listen_anywhere(text))?);
+    }
+    if let Some(admin) = config.admin.as_ref().filter(|admin| is_taken(admin, &config.listen)) {
+        return Err(format!("--admin: {} is listened on for clients", admin.address));
+    }
+    if let Some(text) = &args.access_log {
+        config.access_log = value("--access-log", text, values::access_log(text))?;
+    }
+    if let Some(text) = &args.log_format {
+        config.log_format = value("--log-format", text, values::choice(text, &values::LOG_FORMATS))?;
+    }
+    if let Some(text) = &args.log_level {
+        config.log_level = value("--log-level", text, values::choice(text, &values::LOG_LEVELS))?;
+    }
+    if let Some(text) = &args.seed {
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let seed = text.parse().ok().filter(|_| plain).ok_or(format!("write a number from 0 to {}", u64::MAX));
+        config.site.seed = Some(value("--seed", text, seed)?);
+    }
+    if args.user.is_some() || args.group.is_some() {
+        config.user = Some(user(args, config.user.as_ref())?);
+    }
+    config.sandbox &= !args.no_sandbox;
+    Ok(())
 }
 
 /// Names the flag and its value in an error.
 fn value<T, E: Display>(flag: &str, text: &str, result: Result<T, E>) -> Result<T, String> {
-    result.map_err(|error| format!("{flag} {text:?}: {error}"))
+    result.map_err(|error| wrong_value(flag, text, &error))
+}
+
+/// Apart from [`value`], of which there is one for each type.
+#[inline(never)]
+fn wrong_value(flag: &str, text: &str, error: &dyn Display) -> String {
+    format!("{flag} {text:?}: {error}")
 }
 
 fn values<T, E: Display>(flag: &str, texts: &[String], parse: fn(&str) -> Result<T, E>) -> Result<Vec<T>, String> {
-    texts.iter().map(|text| value(flag, text, parse(text))).collect()
+    let mut values = Vec::new();
+    for text in texts {
+        values.push(value(flag, text, parse(text))?);
+    }
+    Ok(values)
 }
 
 fn listen(texts: &[String]) -> Result<Vec<ListenSettings>, String> {
     let listen = values("--listen", texts, listen_anywhere)?;
-    // Port 0 is a different free port each time.
-    let free = |address: &ListenAddress| matches!(address, ListenAddress::Inet(address) if address.port() == 0);
-    let twice = |(i, one): &(usize, &ListenSettings)| !free(&one.address) && listen[..*i].contains(one);
-    if let Some((_, one)) = listen.iter().enumerate().find(twice) {
-        return Err(format!("--listen: {} is given more than once", one.address));
-    }
-    Ok(if listen.is_empty() { vec![SocketAddr::from(LISTEN).into()] } else { listen })
-}
-
-/// `file:/path`: relative ones would depend on where footbridge was started.
-fn backend_file(text: &str) -> Result<PathBuf, &'static str> {
-    let path = text.strip_prefix("file:").unwrap_or(text);
-    if path.starts_with('/') {
-        Ok(path.into())
-    } else {
-        Err("write the absolute path of a list: file:/etc/app.backends")
+    let twice = |(i, one): &(usize, &ListenSettings)| is_taken(one, &listen[..*i]);
+    match listen.iter().enumerate().find(twice) {
+        Some((_, one)) => Err(format!("--listen: {} is given more than once", one.address)),
+        None => Ok(listen),
     }
 }
 
 fn probe(text: &str) -> Result<Probe, String> {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
     match text {
         "tcp" => Ok(Probe::Tcp),
-        path if path.starts_with('/') && visible => Ok(Probe::get(path)),
-        _ => Err(format!("--health {text:?}: write a path, like /healthz, or tcp")),
+        path => value("--health", path, values::probe_path(path).map_err(|advice| format!("{advice}, or tcp")))
+            .map(Probe::get),
     }
 }
 
-fn balance(name: Option<&str>) -> Result<Balance, String> {
-    let Some(name) = name else { return Ok(Balance::default()) };
-    Balance::named(name).ok_or_else(|| format!("--balance {name:?}: write {}", Balance::NAMES.join(" or ")))
-}
-
-/// The first is the default.
-const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-
-/// The first is the default.
-const LOG_LEVELS: [(&str, LevelFilter); 4] = [
-    ("info", LevelFilter::Info),
-    ("error", LevelFilter::Error),
-    ("warn", LevelFilter::Warn),
-    ("debug", LevelFilter::Debug),
-];
-
-/// Takes one of several names, or the first if there is none.
-fn choice<T: Copy>(flag: &str, name: Option<&str>, choices: &[(&str, T)]) -> Result<T, String> {
-    let found = choices.iter().find(|(known, _)| name.is_none_or(|name| name == *known));
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        format!("{flag} {:?}: write {}", name.unwrap_or_default(), names.join(" or "))
-    })
-}
-
-fn access_log(text: Option<&str>) -> Result<AccessLog, String> {
-    match text {
-        None | Some("stdout") => Ok(AccessLog::Stdout),
-        Some("stderr") => Ok(AccessLog::Stderr),
-        Some("off") => Ok(AccessLog::Off),
-        Some("") => Err("--access-log \"\": write stdout, stderr, off or a path".to_owned()),
-        Some(path) => Ok(AccessLog::Path(path.into())),
-    }
-}
-
-/// `1*DIGIT` within `range`.
-fn number<T>(flag: &str, text: Option<&str>, range: std::ops::RangeInclusive<T>) -> Result<Option<T>, String>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let Some(text) = text else { return Ok(None) };
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse().ok().filter(|number| plain && range.contains(number)) {
-        Some(number) => Ok(Some(number)),
-        None => Err(format!("{flag} {text:?}: write a number from {} to {}", range.start(), range.end())),
-    }
-}
-
-/// Reads the lists only if somebody is to be looked up there.
-fn user(user: Option<&str>, group: Option<&str>) -> Result<Option<Identity>, String> {
-    match (user, group) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err("--group: give --user, too".to_owned()),
-        (Some(user), group) => Accounts::read().identity(user, group).map(Some),
-    }
-}
-
-fn trust_warnings(trust: &[Network]) -> impl Iterator<Item = String> {
-    trust.iter().filter(|network| network.is_vast()).map(|network| {
-        format!("--trust {network} is a large part of the Internet: clients can forge X-Forwarded-* fields")
-    })
+/// Whom the flags name, or the group of whom the file names.
+fn user(args: &Args, in_file: Option<&Identity>) -> Result<Identity, String> {
+    let Some(user) = args.user.as_deref().or(in_file.map(|user| user.name.as_str())) else {
+        return Err("--group: give --user, too".to_owned());
+    };
+    account::identity(user, args.group.as_deref()).map_err(|unknown| format!("--{unknown}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::LogFormat;
+    use crate::config::WorkerSettings;
+    use crate::logging::AccessLog;
+    use log::LevelFilter;
     use std::time::Duration;
 
     fn parse_line(line: &str) -> Outcome {
@@ -274,13 +284,18 @@ mod tests {
     fn one_backend_is_enough_and_the_rest_has_defaults() {
         let config = run("--to app:3000");
         assert_eq!(config.listen, [SocketAddr::from(([127, 0, 0, 1], 8080)).into()]);
-        assert_eq!(config.to, ["app:3000"]);
-        assert_eq!(config.workers, 128);
-        assert_eq!(config.settings, Settings::default());
+        assert_eq!(
+            config.site.groups,
+            [GroupSettings::new("default", vec![ServerSettings::new("app:3000")], &Settings::default())]
+        );
+        assert_eq!(config.site.routes, [RouteSettings::all_to("default", &Settings::default())]);
+        assert_eq!(config.workers, WorkerSettings::default());
+        assert_eq!(config.site.settings, Settings::default());
+        assert!(config.admin.is_none() && config.source.is_none());
         assert_eq!(config.access_log, AccessLog::Stdout);
         assert_eq!(config.log_format, LogFormat::Text);
         assert_eq!(config.log_level, LevelFilter::Info);
-        assert!(config.trust.is_empty() && config.warnings.is_empty() && config.seed.is_none());
+        assert!(config.site.trusted.is_empty() && config.warnings.is_empty() && config.site.seed.is_none());
         assert!(config.user.is_none() && config.sandbox);
     }
 
@@ -288,7 +303,8 @@ mod tests {
     fn every_flag_is_read_with_a_space_or_an_equals_sign() {
         let line = "--listen 80 --listen [::1]:81 --to http://a:1/ --to b:2 --balance random --workers 4 \
             --set timeouts.response=3s --set limits.headers=7 --access-log /var/log/a=b --log-format json \
-            --log-level debug --trust 10.0.0.0/8 --trust ::1 --seed 42";
+            --log-level debug --trust 10.0.0.0/8 --trust ::1 --seed 42 \
+            --admin 9901";
         let equals: Vec<_> = line.split_whitespace().collect();
         let equals: Vec<_> = equals.chunks(2).map(|pair| pair.join("=")).collect();
         let spaces = line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -298,15 +314,18 @@ mod tests {
                 config.listen.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>(),
                 ["127.0.0.1:80", "[::1]:81"]
             );
-            assert_eq!(config.to, ["a:1", "b:2"]);
-            assert_eq!(config.workers, 4);
-            assert_eq!(config.settings.timeouts.response, Duration::from_secs(3));
-            assert_eq!(config.settings.limits.headers, 7);
+            let group = &config.site.groups[0];
+            assert_eq!(group.servers, [ServerSettings::new("a:1"), ServerSettings::new("b:2")]);
+            assert_eq!(group.settings, config.site.settings);
+            assert_eq!(config.workers.max, 4);
+            assert_eq!(config.admin.unwrap().address.to_string(), "127.0.0.1:9901");
+            assert_eq!(config.site.settings.timeouts.response, Duration::from_secs(3));
+            assert_eq!(config.site.settings.limits.headers, 7);
             assert_eq!(config.access_log, AccessLog::Path("/var/log/a=b".into()));
             assert_eq!(config.log_format, LogFormat::Json);
             assert_eq!(config.log_level, LevelFilter::Debug);
-            assert_eq!(config.trust, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
-            assert_eq!(config.seed, Some(42));
+            assert_eq!(config.site.trusted, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
+            assert_eq!(config.site.seed, Some(42));
         }
     }
 
@@ -393,9 +412,18 @@ mod tests {
             ),
             ("--to a:1 --user no:body", "--user \"no:body\": no such user in /etc/passwd"),
             ("--to a:1 --group 1", "--group: give --user, too"),
+            (
+                "--to a:1 --admin x",
+                "--admin \"x\": write an IP address and a port, like 127.0.0.1:8080, [::1]:8080 or 8080",
+            ),
+            ("--to a:1 --admin 8080", "--admin: 127.0.0.1:8080 is listened on for clients"),
+            ("--config a --to a:1", "--to cannot be given beside --config: write it in the file"),
+            ("--config a --health /", "--health cannot be given beside --config: write it in the file"),
+            ("check", "write what to check after it: footbridge check --config footbridge.toml"),
+            ("--config a check", "write what to check after it: footbridge check --config footbridge.toml"),
             ("--no-sandbox demo", "write the flags of demo after it: footbridge demo --listen 8080"),
             ("--to a:1 demo", "write the flags of demo after it: footbridge demo --listen 8080"),
-            ("demo --to a:1", "demo does not take --to"),
+            ("demo --to a:1", "this command does not take --to"),
         ] {
             match parse_line(line) {
                 Outcome::Wrong(text) => assert_eq!(text, want, "{line}"),
@@ -416,7 +444,7 @@ mod tests {
     fn a_dangerous_value_is_taken_with_a_warning() {
         let config = run("--to a:1 --trust 0.0.0.0/0 --trust 10.0.0.0/8 --set timeouts.header=off");
         assert_eq!(config.warnings.len(), 2);
-        assert!(config.warnings[0].starts_with("--trust 0.0.0.0/0 "), "{:?}", config.warnings);
+        assert!(config.warnings[0].starts_with("trusted: 0.0.0.0/0 "), "{:?}", config.warnings);
         assert!(config.warnings[1].starts_with("timeouts.header is off"), "{:?}", config.warnings);
     }
 }

@@ -1,12 +1,36 @@
-//! Looks up users and groups by name. Input: the values of `--user` and `--group`. Output: an [`Identity`]. Reads
+//! Looks up users and groups by name. Input: the values of `user` and `group`. Output: an [`Identity`]. Reads
 //! `/etc/passwd` and `/etc/group` only: asking LDAP and the like would load their code into a proxy started as root.
 
+use std::fmt;
 use std::fs;
 
 use crate::rights::Identity;
 
+/// Why there is no such identity.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    /// Which of the two settings is wrong: `user` or `group`.
+    pub(crate) setting: &'static str,
+    /// Its value, and what is wrong with it.
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.setting, self.text)
+    }
+}
+
+/// Looks both up in this machine's lists.
+///
+/// # Errors
+/// If one of them is not there.
+pub(crate) fn identity(user: &str, group: Option<&str>) -> Result<Identity, Unknown> {
+    Accounts::read().identity(user, group)
+}
+
 /// The lists of users and groups: passwd(5), group(5).
-pub(super) struct Accounts {
+struct Accounts {
     passwd: String,
     group: String,
 }
@@ -14,29 +38,34 @@ pub(super) struct Accounts {
 impl Accounts {
     /// Those of this machine. A list that cannot be read is empty: a container's image may have none, and a number
     /// serves there all the same.
-    pub(super) fn read() -> Self {
+    fn read() -> Self {
         let read = |path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         Self { passwd: read("/etc/passwd"), group: read("/etc/group") }
     }
 
-    /// Whom the two flags name. Without a group it is the user's own.
-    pub(super) fn identity(&self, user: &str, group: Option<&str>) -> Result<Identity, String> {
+    /// Whom the two name. Without a group it is the user's own.
+    fn identity(&self, user: &str, group: Option<&str>) -> Result<Identity, Unknown> {
+        let unknown = |setting, text: String| Unknown { setting, text };
         let listed = self.user(user);
         let Some(uid) = listed.map(|(uid, _)| uid).or_else(|| id(user)) else {
-            return Err(format!("--user {user:?}: no such user in /etc/passwd"));
+            return Err(unknown("user", format!("{user:?}: no such user in /etc/passwd")));
         };
         let gid = match (group, listed) {
-            (Some(group), _) => self.gid(group)?,
+            (Some(group), _) => {
+                self.gid(group).ok_or_else(|| unknown("group", format!("{group:?}: no such group in /etc/group")))?
+            }
             (None, Some((_, gid))) => gid,
-            (None, None) => return Err(format!("--user {user:?}: it is not in /etc/passwd, so give --group, too")),
+            (None, None) => {
+                let text = format!("{user:?}: it is not in /etc/passwd, so give a group, too");
+                return Err(unknown("user", text));
+            }
         };
         Ok(Identity { name: user.to_owned(), uid, gid })
     }
 
-    fn gid(&self, group: &str) -> Result<u32, String> {
+    fn gid(&self, group: &str) -> Option<u32> {
         let mut named = lines::<4>(&self.group).filter(|[name, ..]| *name == group);
-        let listed = named.find_map(|[_, _, gid, _]| id(gid));
-        listed.or_else(|| id(group)).ok_or_else(|| format!("--group {group:?}: no such group in /etc/group"))
+        named.find_map(|[_, _, gid, _]| id(gid)).or_else(|| id(group))
     }
 
     /// The user's number and group. A name made of digits is a name first, as chown(1) has it.
@@ -89,22 +118,22 @@ mod tests {
     #[test]
     fn who_is_not_listed_is_refused_in_one_line() {
         for (user, group, want) in [
-            ("w", None, "--user \"w\": no such user in /etc/passwd"),
-            ("", None, "--user \"\": no such user in /etc/passwd"),
-            ("torn", None, "--user \"torn\": no such user in /etc/passwd"),
-            ("bad", None, "--user \"bad\": no such user in /etc/passwd"),
-            ("all", None, "--user \"all\": no such user in /etc/passwd"),
-            ("+", None, "--user \"+\": no such user in /etc/passwd"),
-            ("+33", None, "--user \"+33\": no such user in /etc/passwd"),
-            ("4294967295", Some("0"), "--user \"4294967295\": no such user in /etc/passwd"),
-            ("a\nb", None, "--user \"a\\nb\": no such user in /etc/passwd"),
-            ("500", None, "--user \"500\": it is not in /etc/passwd, so give --group, too"),
-            ("www", Some("www"), "--group \"www\": no such group in /etc/group"),
-            ("www", Some("torn"), "--group \"torn\": no such group in /etc/group"),
-            ("www", Some("bad"), "--group \"bad\": no such group in /etc/group"),
-            ("www", Some("4294967295"), "--group \"4294967295\": no such group in /etc/group"),
+            ("w", None, "user \"w\": no such user in /etc/passwd"),
+            ("", None, "user \"\": no such user in /etc/passwd"),
+            ("torn", None, "user \"torn\": no such user in /etc/passwd"),
+            ("bad", None, "user \"bad\": no such user in /etc/passwd"),
+            ("all", None, "user \"all\": no such user in /etc/passwd"),
+            ("+", None, "user \"+\": no such user in /etc/passwd"),
+            ("+33", None, "user \"+33\": no such user in /etc/passwd"),
+            ("4294967295", Some("0"), "user \"4294967295\": no such user in /etc/passwd"),
+            ("a\nb", None, "user \"a\\nb\": no such user in /etc/passwd"),
+            ("500", None, "user \"500\": it is not in /etc/passwd, so give a group, too"),
+            ("www", Some("www"), "group \"www\": no such group in /etc/group"),
+            ("www", Some("torn"), "group \"torn\": no such group in /etc/group"),
+            ("www", Some("bad"), "group \"bad\": no such group in /etc/group"),
+            ("www", Some("4294967295"), "group \"4294967295\": no such group in /etc/group"),
         ] {
-            assert_eq!(accounts().identity(user, group).unwrap_err(), want);
+            assert_eq!(accounts().identity(user, group).unwrap_err().to_string(), want);
         }
     }
 }

@@ -1,0 +1,117 @@
+//! Reads one `[backends.*]`. Input: its table, and what holds for all groups. Output: [`GroupSettings`].
+
+use super::keys::{BALANCE, GROUP_HEALTH, GROUP_RETRY, GROUP_TIMEOUTS, Kind, ONE_SERVER, OWN_LIMITS};
+use super::mistakes::quoted;
+use super::table::Table;
+use super::toml::{Node, Value};
+use super::values;
+use crate::settings::Settings;
+use crate::settings::address::backend_address;
+use crate::settings::group::{Balance, GroupSettings, Probe, ServerSettings};
+
+/// The group, even if something in it is wrong: then that is reported, and routes to it are still right.
+pub(super) fn read(name: &str, table: &Table<'_>, base: &Settings) -> GroupSettings {
+    let mut group = GroupSettings::new(name, Vec::new(), base);
+    match table.values("servers") {
+        Some(servers) if !servers.is_empty() => servers.iter().for_each(|node| server(table, node, &mut group)),
+        None if table.has("servers") => {} // Reported as no list.
+        _ => table.missing(&format!("[backends.{name}] has no backend; write servers = [\"127.0.0.1:3000\"]")),
+    }
+    group.balance = balance(table).unwrap_or_default();
+    group.host = table.parsed("host", values::host_sent).unwrap_or_default();
+    group.fail_on_5xx = table.flag("fail_on_5xx").unwrap_or_default();
+    table.settings(&mut |key, text| group.settings.set_value(key, text));
+    let tables: [(&str, &'static Kind); 3] =
+        [("retry", &GROUP_RETRY), ("timeouts", &GROUP_TIMEOUTS), ("limits", &OWN_LIMITS)];
+    for (name, kind) in tables {
+        if let Some(table) = table.table(name, kind) {
+            table.settings(&mut |key, text| group.settings.set_value(key, text));
+        }
+    }
+    if let Some(health) = table.table("health", &GROUP_HEALTH) {
+        health.settings(&mut |key, text| group.settings.set_value(key, text));
+        group.probe = probe(&health);
+    }
+    group
+}
+
+/// One of `servers`: an address, a list in a file, or a table.
+fn server(group: &Table<'_>, node: &Node, into: &mut GroupSettings) {
+    let text = match &node.value {
+        Value::Text(text) => text,
+        Value::Table(table) => {
+            into.servers.extend(one_server(&Table::of(table, node.at, &ONE_SERVER, group.mistakes())));
+            return;
+        }
+        _ => {
+            group.mistakes().add(node.at, format!("servers: write {}", ONE_SERVER.accepted("address")));
+            return;
+        }
+    };
+    let problem = if text.starts_with("file:") {
+        values::backend_file(text).map(|file| into.files.push(file)).map_err(str::to_owned)
+    } else {
+        let address = backend_address(text).map(|address| into.servers.push(ServerSettings::new(address)));
+        address.map_err(|error| error.to_string())
+    };
+    if let Err(problem) = problem {
+        group.mistakes().add(node.at, format!("servers {}: {problem}", quoted(text)));
+    }
+}
+
+fn one_server(table: &Table<'_>) -> Option<ServerSettings> {
+    if !table.has("address") {
+        table.missing("this backend has no address; write address = \"127.0.0.1:3000\"");
+    }
+    let weight = table.number("weight", 1..=1000).and_then(|weight| u32::try_from(weight).ok());
+    let max_requests = table.number("max_requests", 1..=u32::MAX.into()).and_then(|most| u32::try_from(most).ok());
+    let (backup, drain) = (table.flag("backup"), table.flag("drain"));
+    Some(ServerSettings {
+        address: table.parsed("address", backend_address)?,
+        weight: weight.unwrap_or(1),
+        max_requests,
+        backup: backup.unwrap_or_default(),
+        drain: drain.unwrap_or_default(),
+    })
+}
+
+/// A name, or `{ hash = "..." }`.
+fn balance(table: &Table<'_>) -> Option<Balance> {
+    if !matches!(table.get("balance")?.value, Value::Table(_)) {
+        return table.parsed("balance", values::balance);
+    }
+    let by = table.table("balance", &BALANCE)?;
+    if !by.has("hash") {
+        by.missing("write balance = { hash = \"client\" }, or a name");
+    }
+    by.parsed("hash", values::hash_key).map(Balance::Hash)
+}
+
+/// What is checked: a path, or connecting.
+fn probe(table: &Table<'_>) -> Option<Probe> {
+    let tcp = table.flag("tcp").unwrap_or_default();
+    let path = table.parsed("path", values::probe_path);
+    let of_a_request = ["path", "method", "host", "expect", "body"];
+    let method = table.parsed("method", values::method);
+    let host = table.parsed("host", values::authority);
+    let expect = table.numbers("expect", &(100..=599));
+    let body = table.text("body");
+    match path {
+        _ if tcp => {
+            for name in of_a_request.into_iter().filter(|name| table.has(name)) {
+                table.wrong(name, "this is part of a request, and with tcp = true there is none");
+            }
+            return Some(Probe::Tcp);
+        }
+        None if !table.has("path") => table.missing("health: write path = \"/healthz\", or tcp = true"),
+        _ => {}
+    }
+    let statuses = |list: Vec<u64>| list.into_iter().filter_map(|status| u16::try_from(status).ok()).collect();
+    Some(Probe::Http {
+        method: method.unwrap_or_else(|| "GET".to_owned()),
+        path: path?,
+        host,
+        expect: expect.map_or_else(|| vec![200], statuses),
+        body: body.map(str::to_owned),
+    })
+}

@@ -1,0 +1,143 @@
+//! Collects what is wrong with a configuration file, so that one run tells all of it. Input: positions and texts.
+//! Output: for each mistake `file:line:column: text`, the line, and a caret under the place.
+
+use std::cell::RefCell;
+
+/// More mistakes than anyone reads at once: the file is no configuration of ours.
+const MOST: usize = 100;
+
+/// Columns of a long line that are shown to the left and to the right of the caret.
+const BESIDE: usize = 60;
+
+/// The mistakes found so far. Shared by all who read a part of the file, hence the cell.
+#[derive(Debug, Default)]
+pub(super) struct Mistakes {
+    found: RefCell<Vec<Mistake>>,
+    /// Lines were left out because they are no TOML: what seems to be missing may stand in them.
+    pub(super) incomplete: bool,
+}
+
+#[derive(Debug)]
+struct Mistake {
+    /// Offset in bytes.
+    at: usize,
+    text: String,
+}
+
+impl Mistakes {
+    /// Something is wrong at that offset. They are kept in the order of the file.
+    pub(super) fn add(&self, at: usize, text: String) {
+        let mut found = self.found.borrow_mut();
+        let place = found.partition_point(|mistake| mistake.at <= at);
+        found.insert(place, Mistake { at, text });
+    }
+
+    /// As [`add`](Self::add), for something that is not there.
+    pub(super) fn missing(&self, at: usize, text: String) {
+        if !self.incomplete {
+            self.add(at, text);
+        }
+    }
+
+    /// All of them, in the order of the file; `name` is the file's. None if there are none.
+    pub(super) fn into_messages(self, name: &str, source: &str) -> Vec<String> {
+        let found = self.found.into_inner();
+        let more = found.len().saturating_sub(MOST);
+        let name = printable(name);
+        let mut messages: Vec<_> = found.iter().take(MOST).map(|mistake| mistake.show(&name, source)).collect();
+        if more > 0 {
+            messages.push(format!("{name}: {more} more mistakes"));
+        }
+        messages
+    }
+}
+
+impl Mistake {
+    fn show(&self, name: &str, source: &str) -> String {
+        // A position at the end of a file that ends in a line end belongs to the last line that says something.
+        let at = self.at.min(source.trim_end().len());
+        let before = source.get(..at).unwrap_or(source);
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let number = before.matches('\n').count() + 1;
+        let column = before.get(start..).unwrap_or_default().chars().count();
+        let line = source.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let from = column.saturating_sub(BESIDE);
+        let shown: String = line.chars().skip(from).take(2 * BESIDE).map(printed).collect();
+        let caret = format!("{:>width$}", '^', width = column - from + 1);
+        format!("{name}:{number}:{}: {}\n  {shown}\n  {caret}", column + 1, self.text)
+    }
+}
+
+/// The text with all that could end a line, or do something to a terminal, shown as `?`.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(printed).collect()
+}
+
+fn printed(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        '"' | '\'' | '\\' => c,
+        // What Debug escapes is what does not print: controls, and marks that change the direction of writing.
+        c if c.escape_debug().len() > 1 => '?',
+        c => c,
+    }
+}
+
+/// A value for a message: in quotes, escaped, and not at full length if that is long.
+pub(super) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(source: &str, at: usize) -> String {
+        let mistakes = Mistakes::default();
+        mistakes.add(at, "wrong".to_owned());
+        mistakes.into_messages("a.toml", source).remove(0)
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_line_and_a_caret() {
+        for (source, at, want) in [
+            ("", 0, "a.toml:1:1: wrong\n  \n  ^"),
+            ("a = 1\n", 0, "a.toml:1:1: wrong\n  a = 1\n  ^"),
+            ("a = 1\r\nbc = 2\r\n", 12, "a.toml:2:6: wrong\n  bc = 2\n       ^"),
+            ("a = 1\n\n\n", 8, "a.toml:1:6: wrong\n  a = 1\n       ^"),
+            ("\u{e9} = \t1", 6, "a.toml:1:6: wrong\n  \u{e9} =  1\n       ^"),
+            ("a\u{1b}[2J\u{202e} = 1", 1, "a.toml:1:2: wrong\n  a?[2J? = 1\n   ^"),
+        ] {
+            assert_eq!(shown(source, at), want, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_place() {
+        let source = format!("{}x{}", "a".repeat(1000), "b".repeat(1000));
+        let want = format!("a.toml:1:1001: wrong\n  {}x{}\n  {}^", "a".repeat(60), "b".repeat(59), " ".repeat(60));
+        assert_eq!(shown(&source, 1000), want);
+    }
+
+    #[test]
+    fn mistakes_come_in_the_order_of_the_file_and_not_without_end() {
+        let mistakes = Mistakes::default();
+        for at in (0..102).rev() {
+            mistakes.add(at, "wrong".to_owned());
+        }
+        let messages = mistakes.into_messages("a\n.toml", &"x".repeat(200));
+        assert_eq!(messages.len(), 101);
+        assert!(messages[0].starts_with("a?.toml:1:1: ") && messages[99].starts_with("a?.toml:1:100: "));
+        assert_eq!(messages[100], "a?.toml: 2 more mistakes");
+    }
+
+    #[test]
+    fn a_value_stays_on_its_line() {
+        assert_eq!(quoted("a\n\"b"), "\"a\\n\\\"b\"");
+        assert_eq!(quoted(&"x".repeat(61)), format!("\"{}\"...", "x".repeat(60)));
+    }
+}

@@ -1,0 +1,252 @@
+//! Values that stand on the command line or in the file alike: how each is read. Input: a text. Output: the value, or
+//! what to write instead.
+
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+use crate::access::LogFormat;
+use crate::http::field::is_token;
+use crate::http::target::is_authority;
+use crate::logging::AccessLog;
+use crate::settings::address::is_host;
+use crate::settings::group::{Balance, HashKey, HostSent};
+
+/// The first is the default.
+pub(crate) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// The first is the default.
+pub(crate) const LOG_LEVELS: [(&str, LevelFilter); 4] = [
+    ("info", LevelFilter::Info),
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("debug", LevelFilter::Debug),
+];
+
+/// Takes one of several names.
+pub(crate) fn choice<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(known, _)| name == *known);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        format!("write {}", names.join(" or "))
+    })
+}
+
+pub(crate) fn access_log(text: &str) -> Result<AccessLog, &'static str> {
+    match text {
+        "stdout" => Ok(AccessLog::Stdout),
+        "stderr" => Ok(AccessLog::Stderr),
+        "off" => Ok(AccessLog::Off),
+        "" => Err("write stdout, stderr, off or a path"),
+        path => Ok(AccessLog::Path(path.into())),
+    }
+}
+
+/// `file:/path`: relative ones would depend on where footbridge was started.
+pub(crate) fn backend_file(text: &str) -> Result<PathBuf, &'static str> {
+    let path = text.strip_prefix("file:").unwrap_or(text);
+    if path.starts_with('/') {
+        Ok(path.into())
+    } else {
+        Err("write the absolute path of a list: file:/etc/app.backends")
+    }
+}
+
+pub(crate) fn balance(name: &str) -> Result<Balance, String> {
+    Balance::named(name).ok_or_else(|| format!("write {}", Balance::NAMES.join(" or ")))
+}
+
+/// `client`, `header:NAME` or `cookie:NAME`.
+pub(super) fn hash_key(text: &str) -> Result<HashKey, &'static str> {
+    match text.split_once(':') {
+        None if text == "client" => Ok(HashKey::Client),
+        Some(("header", name)) if is_token(name.as_bytes()) => Ok(HashKey::Header(name.to_owned())),
+        Some(("cookie", name)) if is_token(name.as_bytes()) => Ok(HashKey::Cookie(name.to_owned())),
+        _ => Err("write \"client\", \"header:NAME\" or \"cookie:NAME\""),
+    }
+}
+
+/// The value of a Host field.
+pub(super) fn authority(text: &str) -> Result<String, &'static str> {
+    if !text.is_empty() && is_authority(text.as_bytes()) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a host, with or without a port: \"app.internal\"")
+    }
+}
+
+pub(super) fn host_sent(text: &str) -> Result<HostSent, &'static str> {
+    match text {
+        "client" => Ok(HostSent::Client),
+        "backend" => Ok(HostSent::Backend),
+        host => authority(host).map(HostSent::Literal),
+    }
+}
+
+/// What a check asks for: a request target in origin-form.
+pub(crate) fn probe_path(text: &str) -> Result<String, &'static str> {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if text.starts_with('/') && visible { Ok(text.to_owned()) } else { Err("write a path, like /healthz") }
+}
+
+/// The host of a route; in lower case, as names are compared.
+pub(super) fn route_host(text: &str) -> Result<String, String> {
+    let text = text.to_ascii_lowercase();
+    let name = text.strip_prefix("*.").unwrap_or(&text);
+    if is_host(name) && !name.ends_with('.') {
+        return if name.starts_with('[') && text.starts_with('*') {
+            Err("an address has no names below it".to_owned())
+        } else {
+            Ok(text)
+        };
+    }
+    Err(match name {
+        "*" => "leave host out for any".to_owned(),
+        _ if !name.is_ascii() => "write it as it is sent, beginning with xn--".to_owned(),
+        _ if name.contains('*') => "a * stands for whole names, and in front only: \"*.example.com\"".to_owned(),
+        _ if name.contains("://") => "write the host alone: \"example.com\"".to_owned(),
+        _ => match name.rsplit_once(':') {
+            Some((host, _)) if is_host(host) => format!("write it without the port: {host:?}"),
+            _ => "write a name or an address: \"example.com\" or \"*.example.com\"".to_owned(),
+        },
+    })
+}
+
+/// The path of a route, or a prefix: whole segments in the one form that no two readers take in two ways.
+pub(super) fn path(text: &str) -> Result<String, &'static str> {
+    let problem = match text {
+        _ if !text.starts_with('/') => "write a path that begins with /",
+        _ if text.contains('?') => "a route does not look at the query; write the path alone",
+        _ if text.contains('#') => "a fragment is never sent; write the path alone",
+        _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            "write it as it is sent: other bytes as %20 and the like"
+        }
+        _ if !escapes_are_whole(text) => "write two hexadecimal digits behind each %",
+        "/" => return Ok(text.to_owned()),
+        _ if text.contains("//") => "write each / once",
+        _ if text.ends_with('/') => "leave out the last /: it is in either case the path itself and all below it",
+        _ if text.split('/').any(is_dots) => "write it without . and .. segments",
+        _ => return Ok(text.to_owned()),
+    };
+    Err(problem)
+}
+
+fn escapes_are_whole(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
+}
+
+/// RFC 3986 §3.3, and the same written as escapes.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment.replace("%2e", ".").replace("%2E", ".").as_str(), "." | "..")
+}
+
+/// A prefix to be stripped or added.
+pub(super) fn prefix(text: &str) -> Result<String, &'static str> {
+    if text == "/" { Err("this is no change; leave it out") } else { path(text) }
+}
+
+/// Methods are told apart by case (RFC 9110 §9.1); nobody means the others.
+pub(super) fn method(text: &str) -> Result<String, String> {
+    const USUAL: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"];
+    let upper = text.to_ascii_uppercase();
+    match text {
+        _ if !is_token(text.as_bytes()) => Err("write a method: \"GET\"".to_owned()),
+        "CONNECT" => Err("CONNECT is for forward proxies; it is always answered with 501".to_owned()),
+        _ if upper != text && USUAL.contains(&upper.as_str()) => Err(format!("write it in capitals: {upper:?}")),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Where a redirection leads.
+pub(super) fn location(text: &str) -> Result<String, &'static str> {
+    let (start, visible) = (text.to_ascii_lowercase(), text.bytes().all(|byte| byte.is_ascii_graphic()));
+    let leads = text.starts_with('/') || start.starts_with("http://") || start.starts_with("https://");
+    match (leads, visible) {
+        (true, true) => Ok(text.to_owned()),
+        (false, _) => Err("write a path or an absolute URL: \"https://example.com/\""),
+        (true, false) => Err("write it as it is sent: other bytes as %20 and the like"),
+    }
+}
+
+/// Octal permission bits.
+pub(super) fn mode(text: &str) -> Result<u32, &'static str> {
+    let octal = text.len() <= 4 && text.len() >= 3 && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
+    mode.ok_or("write three octal digits after a 0: \"0660\"")
+}
+
+/// The name of a group.
+pub(super) fn group_name(text: &str) -> Result<(), &'static str> {
+    if is_token(text.as_bytes()) { Ok(()) } else { Err("write letters, digits, - and _") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_form() {
+        for text in ["/", "/api", "/api/v1", "/a%20b", "/~x/.well-known", "/..."] {
+            assert_eq!(path(text).as_deref(), Ok(text));
+        }
+        for (text, want) in [
+            ("", "begins with /"),
+            ("api", "begins with /"),
+            ("/a?b", "query"),
+            ("/a#b", "fragment"),
+            ("/a b", "as it is sent"),
+            ("/\u{e9}", "as it is sent"),
+            ("/a%2", "two hexadecimal"),
+            ("/a%zz", "two hexadecimal"),
+            ("//", "write each / once"),
+            ("/a//b", "write each / once"),
+            ("/a/", "leave out the last /"),
+            ("/a/../b", "without . and .."),
+            ("/a/%2E%2e", "without . and .."),
+            ("/./a", "without . and .."),
+        ] {
+            assert!(path(text).is_err_and(|error| error.contains(want)), "{text}: {:?}", path(text));
+        }
+        assert!(prefix("/").is_err());
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_all_below_one() {
+        for (text, want) in [
+            ("example.com", "example.com"),
+            ("*.Example.com", "*.example.com"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(route_host(text).as_deref(), Ok(want));
+        }
+        for (text, want) in [
+            ("", "write a name"),
+            ("*", "leave host out"),
+            ("a.*.b", "in front only"),
+            ("*a.b", "in front only"),
+            ("*.[::1]", "no names below"),
+            ("example.com:80", "without the port: \"example.com\""),
+            ("https://example.com", "write the host alone"),
+            ("example.com.", "write a name"),
+            ("b\u{fc}cher.example", "xn--"),
+            ("a b", "write a name"),
+        ] {
+            assert!(route_host(text).is_err_and(|error| error.contains(want)), "{text}: {:?}", route_host(text));
+        }
+    }
+
+    #[test]
+    fn methods_locations_modes_and_keys_are_checked() {
+        assert_eq!(method("get").unwrap_err(), "write it in capitals: \"GET\"");
+        assert_eq!(method("purge").as_deref(), Ok("purge"));
+        assert!(method("CONNECT").is_err() && method("").is_err() && method("A B").is_err());
+        assert!(location("/new").is_ok() && location("HTTPS://a/").is_ok());
+        assert!(location("new").is_err() && location("javascript:x").is_err() && location("/a b").is_err());
+        assert_eq!((mode("0660"), mode("600")), (Ok(0o660), Ok(0o600)));
+        assert!(mode("660x").is_err() && mode("0o660").is_err() && mode("7777").is_err() && mode("+60").is_err());
+        assert_eq!(hash_key("header:X-User"), Ok(HashKey::Header("X-User".to_owned())));
+        assert!(hash_key("header:").is_err() && hash_key("ip").is_err() && hash_key("cookie:a=b").is_err());
+    }
+}
