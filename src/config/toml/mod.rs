@@ -1,9 +1,10 @@
 //! Reads TOML 1.0. Input: a text. Output: tables whose keys and values know where they stand, in the order of the file;
 //! each line that is no TOML is a mistake and is left out.
 //!
-//! Ours, because a third of what this program may weigh is left for its configuration, and the usual crate would take
-//! most of it: for a tree without order, and for dates and numbers with fractions, which no key of ours takes. They are
-//! read over here ([`Value::Other`]). Line breaks and a last comma in an inline table are fine, as in TOML 1.1.
+//! Ours, because the usual crate makes the program 79 KB larger than this does, of the 1 MiB that it may have: for a tree
+//! without order, and for dates and numbers with fractions, which no key of ours takes. They are read over here
+//! ([`Value::Other`]). And it gives up what follows a line that is no key, so that mistakes there would wait for the next
+//! run. Line breaks and a last comma in an inline table are fine, as in TOML 1.1.
 
 #[cfg(test)]
 mod tests;
