@@ -101,17 +101,16 @@ impl HeadScan {
     /// misled), or a limit exceeded.
     pub fn find_end(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, MessageError> {
         let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        while let Some(found) = memchr::memchr(b'\n', &bytes[self.scanned as usize..]) {
-            let line_start = self.line_start as usize;
-            let end = self.scanned as usize + found;
-            let Some(line) = bytes[line_start..end].strip_suffix(b"\r") else {
+        let seen = self.scanned as usize;
+        for end in memchr::memchr_iter(b'\n', &bytes[seen..]).map(|found| seen + found) {
+            let Some(line) = bytes[self.line_start as usize..end].strip_suffix(b"\r") else {
                 return Err(MessageError::Malformed("bare-lf"));
             };
             self.check_start_line(line.len(), limits)?;
             if line.is_empty() {
                 return if end < limits.bytes { Ok(Some(end + 1)) } else { Err(MessageError::HeadTooLarge) };
             }
-            (self.scanned, self.line_start) = (narrow(end + 1), narrow(end + 1));
+            self.line_start = narrow(end + 1);
             self.lines += 1;
         }
         self.scanned = narrow(bytes.len());
