@@ -26,6 +26,7 @@ mod refusals;
 mod request_framing;
 mod request_target;
 mod response_framing;
+mod settings;
 mod sharing;
 mod shutdown;
 mod streaming;
