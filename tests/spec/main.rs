@@ -6,6 +6,7 @@
 
 mod support;
 
+mod aborts;
 mod access_log;
 mod balancing;
 mod chunked;
@@ -29,6 +30,7 @@ mod response_framing;
 mod settings;
 mod sharing;
 mod shutdown;
+mod slow_peers;
 mod streaming;
 mod timeouts;
 mod upgrade;

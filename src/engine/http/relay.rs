@@ -74,6 +74,8 @@ pub struct Relay {
     moved: u64,
     limit: u64,
     stopped: Option<(Flow, Instant)>,
+    /// Until when the waits below are counted.
+    counted: Option<Instant>,
     waited_for_sender: Duration,
     waited_for_receiver: Duration,
 }
@@ -92,6 +94,7 @@ impl Relay {
             moved: 0,
             limit: u64::MAX,
             stopped: None,
+            counted: None,
             waited_for_sender: Duration::ZERO,
             waited_for_receiver: Duration::ZERO,
         }
@@ -177,7 +180,8 @@ impl Relay {
     /// # Errors
     /// [`RelayError`], by the guilty side; nothing was made up to end the message.
     pub fn pump(&mut self, from: Inlet<'_>, to: Outlet<'_>, now: Instant) -> Result<Flow, RelayError> {
-        let waited = self.stopped.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(since));
+        let waited = self.counted.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
+        self.counted = Some(now);
         match self.stopped {
             Some((Flow::Dry, _)) => self.waited_for_sender += waited,
             Some((Flow::Full, _)) => self.waited_for_receiver += waited,
