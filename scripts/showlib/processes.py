@@ -226,6 +226,12 @@ def threads_of(pid):
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
+def workers_of(pid):
+    """How many of its threads are workers."""
+    names = [(task / "comm").read_text().strip() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return names.count("worker")
+
+
 def cpu_of(pid):
     """Seconds of a core that it has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

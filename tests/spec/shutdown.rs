@@ -1,6 +1,7 @@
 //! INT and TERM: nothing that was accepted is lost, and then the program ends (RFC 9112 §9.6).
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -196,4 +197,49 @@ fn no_answer_is_cut_short_when_the_program_ends_under_load() {
     let answers: usize = workers.into_iter().map(|worker| worker.join().expect("no answer cut short")).sum();
     assert!(answers >= 190, "{answers} answers");
     assert_eq!(proxy.wait().code(), Some(0));
+}
+
+/// The requests of a client that goes on until it is told to stop, or nobody listens; how many were answered.
+fn ask_until_the_end(kind: &str, address: SocketAddr) -> usize {
+    let upload = |more: usize| post("/", &format!("Content-Length: {}\r\n", 5 + more), &"x".repeat(5 + more));
+    let (request, at_once) = match kind {
+        "uploads" => (upload(100_000), 1),
+        "chunked" => (post("/", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), 1),
+        "pipelined" => (upload(0), 4),
+        _ => (get("/"), 1),
+    };
+    let (mut answers, mut kept) = (0, None);
+    while let Some(mut client) = kept.take().or_else(|| TcpStream::connect(address).ok().map(Client::from)) {
+        if !client.try_send(request.repeat(at_once)) {
+            break;
+        }
+        for _ in 0..at_once {
+            let Some(reply) = client.outcome() else { return answers };
+            assert!(reply.is_complete() && reply.status() == 200, "{kind}: {:?}", reply.head);
+            answers += 1;
+            if reply.says_close() {
+                return answers;
+            }
+        }
+        kept = (kind != "fresh").then_some(client);
+    }
+    answers
+}
+
+/// Whatever the load, no request is lost once it has been passed on: as many are answered as backends were asked.
+#[test]
+fn every_request_that_a_backend_got_is_answered_when_the_program_ends_under_load() {
+    let backend = ScriptedBackend::echoing();
+    let mut proxy = Proxy::set(&backend, &[GRACE]);
+    let (address, kinds) = (proxy.address(), ["kept", "fresh", "uploads", "chunked", "pipelined"]);
+    let clients: Vec<_> = [kinds, kinds]
+        .concat()
+        .into_iter()
+        .map(|kind| thread::spawn(move || ask_until_the_end(kind, address)))
+        .collect();
+    backend.wait_for_heads(300);
+    proxy.signal(Signal::TERM);
+    let answers: usize = clients.into_iter().map(|client| client.join().expect("each answer is whole")).sum();
+    assert_eq!(proxy.wait().code(), Some(0));
+    assert_eq!(answers, backend.requests().len());
 }

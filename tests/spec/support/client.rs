@@ -52,6 +52,12 @@ impl Reply {
     }
 }
 
+impl From<TcpStream> for Client {
+    fn from(stream: TcpStream) -> Self {
+        Self { wire: Wire::new(stream) }
+    }
+}
+
 impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
