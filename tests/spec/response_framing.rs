@@ -218,6 +218,22 @@ fn a_204_with_framing_fields_is_502_or_loses_them() {
     });
 }
 
+/// RFC 9110 §8.6: who announces content with a 204 may send it later. Its connection serves nobody else.
+#[test]
+fn after_a_204_with_framing_fields_the_connection_is_not_used_again() {
+    let rows = [("Transfer-Encoding: chunked\r\n", 3), ("Content-Length: 5\r\n", 3), ("Content-Length: 0\r\n", 1)];
+    each_row(&rows, |(lines, connections)| {
+        let backend = ScriptedBackend::answering(&format!("HTTP/1.1 204 No Content\r\n{lines}\r\n"));
+        let proxy = Proxy::to(&backend);
+        let mut client = proxy.connect();
+        for _ in 0..3 {
+            client.send(get("/"));
+            assert_eq!(client.reply().status(), 204);
+        }
+        assert_eq!(backend.connections(), *connections);
+    });
+}
+
 /// RFC 9110 §15.3.6: 205 has content of length zero.
 #[test]
 fn a_205_with_length_zero_passes() {

@@ -8,6 +8,7 @@ use super::error::MessageError;
 use super::field::Field;
 use super::head::{HttpVersion, RequestHead, ResponseHead};
 use super::headers::{Headers, list};
+use super::status::HttpStatus;
 
 /// Where the content of a message ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,14 @@ pub fn of_response(head: &ResponseHead, to_head: bool) -> Result<BodyFraming, Me
         return Ok(BodyFraming::None);
     }
     Ok(declared.unwrap_or(BodyFraming::UntilClose))
+}
+
+/// Whether a response that never has content announces some (RFC 9110 §8.6, RFC 9112 §6.1: a 204 must not). It ends with
+/// its head all the same, but who sent it may send what it announced, and be it later.
+#[must_use]
+pub fn contradicts_itself(head: &ResponseHead) -> bool {
+    head.status == HttpStatus::NO_CONTENT
+        && declared(&head.headers, head.version).is_ok_and(|said| said.is_some_and(|said| said != BodyFraming::None))
 }
 
 /// What the head says of the length, if it says something.

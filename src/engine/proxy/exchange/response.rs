@@ -94,7 +94,7 @@ impl Exchange {
         how.keep = self.keep;
         let options = ConnectionOptions::of(&self.response.headers);
         let persists = self.response.version == HttpVersion::Http11 && !options.close;
-        self.reusable = persists && framing != BodyFraming::UntilClose;
+        self.reusable = persists && framing != BodyFraming::UntilClose && !framing::contradicts_itself(&self.response);
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
         let chunked = how.is_chunked();
         self.facts.respond(self.response.status, cx.now);
