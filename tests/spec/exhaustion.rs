@@ -63,7 +63,8 @@ fn idle_connections_give_their_descriptors_up() {
         })
         .collect();
     let addresses: Vec<_> = backends.iter().map(|backend| backend.address().to_string()).collect();
-    let flags = ["--balance", "hash", "--set", "backends.keepalive=60s"];
+    // It is descriptors that run out: those who have just gone count as connected for a moment.
+    let flags = ["--balance", "hash", "--set", "backends.keepalive=60s", "--set", "limits.connections=60"];
     let flags: Vec<_> = addresses.iter().flat_map(|address| ["--to", address]).chain(flags).collect();
     let proxy = Proxy::with_descriptors(110, &flags);
     // Clients of one address after the other: each time to one backend, where as many connections are kept.

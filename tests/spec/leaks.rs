@@ -35,7 +35,7 @@ const WORKERS: usize = 4;
 const SPARE_PIPES: usize = 8;
 
 /// So many rows at the same time, each with a proxy or two of its own.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 20;
 
 /// Content that does not fit into the buffers on the way.
 const LARGE: usize = 8 << 20;

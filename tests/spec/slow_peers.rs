@@ -194,3 +194,19 @@ fn a_client_is_not_to_blame_for_a_backend_that_reads_slowly() {
     assert_eq!(client.reply().text(), LENGTH.to_string());
     sending.join().expect("all was taken");
 }
+
+/// `timeouts.send`: pipelined requests whose answers nobody reads are not answered for ever: no more are taken than fit
+/// on the way, and then the client is let go.
+#[test]
+fn a_client_that_reads_none_of_its_pipelined_answers_is_let_go() {
+    const MANY: usize = 2000;
+    let backend = ScriptedBackend::answering(&ok(&"x".repeat(20_000)));
+    let proxy = Proxy::set(&backend, &["timeouts.send=400ms"]);
+    let mut client = proxy.connect();
+    client.shrink_receive_buffer();
+    client.try_send(get("/").repeat(MANY));
+    eventually(|| "it is let go".to_owned(), || proxy.stdout().contains(" 499 "));
+    let taken = backend.requests().len();
+    assert!((2..MANY).contains(&taken), "{taken} requests were taken");
+    eventually(|| "the backend is let go".to_owned(), || backend.open_connections() <= 1);
+}
