@@ -148,3 +148,24 @@ fn one_backend_cannot_take_the_workers_from_the_others() {
         drop(waiting);
     });
 }
+
+/// A client that sends as fast as it can, and next to nothing but chunk extensions, has its turns like everybody else.
+#[test]
+fn chunk_extensions_without_end_do_not_take_the_only_worker() {
+    let backend = backend();
+    let proxy = Proxy::with(&["--to", &backend.address().to_string(), "--workers", "1"]);
+    let chunks = format!("1;{}\r\nx\r\n", "e".repeat(4000)).repeat(100);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut greedy = Client::connect_from(GREEDY, proxy.address());
+            greedy.send(post("/", "Transfer-Encoding: chunked\r\n", ""));
+            while !is_over.load(Ordering::Relaxed) {
+                greedy.send(&chunks);
+            }
+        });
+        backend.wait_for_heads(1);
+        assert_served_soon(&proxy, ORDINARY);
+        is_over.store(true, Ordering::Relaxed);
+    });
+}

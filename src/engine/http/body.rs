@@ -66,6 +66,7 @@ impl BodyDecoder {
                 trailer: &mut Vec::new(),
                 receiver_full: &never,
                 turn_left: usize::MAX,
+                coding_left: usize::MAX,
                 error: None,
             };
             match reader.read_content(target) {
@@ -90,10 +91,16 @@ pub struct BodyReader<'a> {
     pub(super) trailer: &'a mut Vec<u8>,
     pub(super) receiver_full: &'a Cell<bool>,
     pub(super) turn_left: usize,
+    /// The same for bytes that are no content: chunks may be next to nothing but extensions.
+    pub(super) coding_left: usize,
     pub(super) error: Option<MessageError>,
 }
 
 impl BodyReader<'_> {
+    pub(super) fn has_had_its_turn(&self) -> bool {
+        self.turn_left == 0 || self.coding_left == 0
+    }
+
     fn read_content(&mut self, target: &mut [u8]) -> Result<usize, MessageError> {
         match self.decoder {
             BodyDecoder::Done => Ok(0),
@@ -121,7 +128,10 @@ impl BodyReader<'_> {
         let BodyDecoder::Chunked(decoder) = self.decoder else { return Ok(0) };
         loop {
             match decoder.next(self.buffer.unread())? {
-                Piece::Coding(length) => self.buffer.consume(length),
+                Piece::Coding(length) => {
+                    self.coding_left = self.coding_left.saturating_sub(length);
+                    self.buffer.consume(length);
+                }
                 Piece::Data(length) => {
                     let most = length.min(target.len());
                     let read = self.buffer.take_into(&mut target[..most]);
@@ -157,7 +167,7 @@ fn take_or_receive(buffer: &mut Buffer, socket: &mut Socket, target: &mut [u8]) 
 
 impl Read for BodyReader<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        if self.receiver_full.get() || self.turn_left == 0 {
+        if self.receiver_full.get() || self.has_had_its_turn() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let most = target.len().min(self.turn_left);
@@ -213,5 +223,34 @@ impl Write for BodyWriter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    /// Others have their turn, too, while a sender sends next to nothing but chunk extensions.
+    #[test]
+    fn a_turn_ends_after_so_much_coding_although_there_is_hardly_any_content() {
+        let (ours, _theirs) = UnixStream::pair().expect("two sockets");
+        let (mut socket, mut buffer, never) = (Socket::new(ours), Buffer::default(), Cell::new(false));
+        buffer.append(format!("1;{}\r\nx\r\n", "e".repeat(993)).repeat(20).as_bytes());
+        let mut decoder = BodyDecoder::new(BodyFraming::Chunked, &Limits::default());
+        let mut reader = BodyReader {
+            socket: &mut socket,
+            buffer: &mut buffer,
+            decoder: &mut decoder,
+            trailer: &mut Vec::new(),
+            receiver_full: &never,
+            turn_left: 10_000,
+            coding_left: 10_000,
+            error: None,
+        };
+        let mut content = Vec::new();
+        let stopped = reader.read_to_end(&mut content).expect_err("it stops before the end");
+        assert_eq!((stopped.kind(), content.len()), (io::ErrorKind::WouldBlock, 11));
+        assert!(reader.has_had_its_turn() && reader.error.is_none());
     }
 }

@@ -301,6 +301,7 @@ impl Relay {
             trailer: &mut self.trailer,
             receiver_full: &full,
             turn_left: TURN,
+            coding_left: TURN,
             error: None,
         };
         let (chunked, kept) = (self.chunked, &mut self.kept);
@@ -310,12 +311,13 @@ impl Relay {
         if self.moved > self.limit {
             return Err(RelayError::Sender(MessageError::ContentTooLarge));
         }
+        let turn_is_over = reader.has_had_its_turn();
         match (copied, reader.error, writer.error) {
             (Ok(_), ..) => Ok(Flow::Done),
             (Err(_), Some(error), _) => Err(RelayError::Sender(error)),
             (Err(_), _, Some(error)) => Err(RelayError::Receiver(error)),
             (Err(_), None, None) if full.get() => Ok(Flow::Full),
-            (Err(_), None, None) if reader.turn_left == 0 => Ok(Flow::Turn),
+            (Err(_), None, None) if turn_is_over => Ok(Flow::Turn),
             (Err(_), None, None) => Ok(Flow::Dry),
         }
     }
