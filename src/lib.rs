@@ -64,6 +64,7 @@ pub mod config;
 pub mod demo;
 pub mod logging;
 pub mod rights;
+pub mod run;
 pub mod serve;
 
 #[doc(inline)]

@@ -41,11 +41,12 @@ def built_footbridge(given):
 class Footbridge:
     """footbridge before the given backends, on a port of its own choice; `address` is (host, port).
 
-    `wrapper` is a command that becomes it by exec.
+    `wrapper` is a command that becomes it by exec. With a `config` file, that says where it listens.
     """
 
-    def __init__(self, program, backends, *flags, wrapper=()):
-        command = [*wrapper, program, "--listen", "127.0.0.1:0", "--access-log", "off", *flags]
+    def __init__(self, program, backends, *flags, wrapper=(), config=None):
+        where = ["--config", config] if config else ["--listen", "127.0.0.1:0"]
+        command = [*wrapper, program, *where, "--access-log", "off", *flags]
         for host, port in backends:
             command += ["--to", f"{host}:{port}"]
         self._log = tempfile.TemporaryFile()

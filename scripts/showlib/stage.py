@@ -13,6 +13,10 @@ class Stage:
     def footbridge(self, backends, *flags, wrapper=()):
         return Footbridge(self.program, backends, *flags, wrapper=wrapper)
 
+    def configured(self, path):
+        """As the file says, which has the backends and a listener on 127.0.0.1."""
+        return Footbridge(self.program, [], config=path)
+
     def size(self, full, quick):
         return quick if self.quick else full
 

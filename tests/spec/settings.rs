@@ -26,7 +26,7 @@ fn every_setting_is_set_by_a_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
     let files = std::fs::read_dir(folder).expect("the folder of these tests").flatten();
     let tests: String = files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
-    let unset: Vec<_> = footbridge::settings::keys().filter(|(key, _)| !tests.contains(&format!("\"{key}="))).collect();
+    let unset: Vec<_> = footbridge::settings::keys().filter(|key| !tests.contains(&format!("\"{key}="))).collect();
     assert!(unset.is_empty(), "no test sets {unset:?}");
 }
 

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod configuration;
 pub mod json;
 pub mod list;
 pub mod message;

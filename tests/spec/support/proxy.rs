@@ -68,7 +68,7 @@ impl Proxy {
     }
 
     fn start(mut command: Command, flags: &[&str], reader: Reader) -> Self {
-        if !flags.contains(&"--listen") {
+        if !flags.contains(&"--listen") && !flags.contains(&"--config") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         if !flags.iter().any(|flag| flag.starts_with("timeouts.shutdown=")) {
@@ -119,6 +119,11 @@ impl Proxy {
     /// What it has written to standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
     }
 
     /// Waits for `count` access lines; all there are then.

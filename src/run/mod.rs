@@ -1,0 +1,72 @@
+//! From a checked configuration to a program that serves, until a signal.
+//!
+//! The order matters: what is handed down is taken first, what needs rights is opened next, then rights are given up, and
+//! only then threads are started, since none may have more rights than the others.
+
+mod reload;
+
+use std::io;
+use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::logging::{self, AccessLog, Sinks};
+use crate::proxy::{ReverseProxyHandler, Site};
+use crate::rights::{self, Needs, Note};
+use crate::serve::{self, Notifier, Serving, Sockets};
+use crate::settings::listen::{ListenAddress, ListenSettings};
+use crate::socketserver::Workers;
+
+use self::reload::Reload;
+
+/// Serves as `config` says. HUP reads `arguments`, and with them the configuration file, anew.
+///
+/// # Errors
+/// A sentence: what could not be opened or started.
+pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
+    // First of all: what is opened from now on must not stand where one of these should be.
+    let mut sockets = Sockets::inherit()?;
+    let manager = Notifier::from_environment();
+    let cannot_log = |error: io::Error| format!("cannot log: {error}");
+    let sinks = Sinks::open(&config.access_log).map_err(cannot_log)?;
+    let listen = config.listen.iter().map(|listen| Ok((sockets.open(listen)?, listen.address.clone())));
+    let listeners = listen.collect::<Result<Vec<_>, String>>()?;
+    let notes = give_up_rights(&config)?;
+    let logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
+    for warning in config.warnings.iter().cloned().chain(sockets.warnings()) {
+        log::warn!("{warning}");
+    }
+    for (level, note) in notes {
+        log::log!(level, "{note}");
+    }
+    let allowed = serve::raise_descriptor_limit();
+    let most_connections = config.site.settings.limits.connections.unwrap_or(allowed);
+    let workers = Workers::with("worker", &config.workers).map_err(|error| format!("cannot start: {error}"))?;
+    let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
+    let proxy = ReverseProxyHandler::with_site(Site::new(config.site.clone(), None)).with_access_log(access_log);
+    let proxy = Arc::new(proxy);
+    let patience = config.site.settings.timeouts.shutdown;
+    let mut serving = Serving::new(Arc::clone(&proxy), &workers, most_connections, patience)?;
+    for (listener, address) in listeners {
+        serving.start(address, listener)?;
+    }
+    let mut reload = Reload::new(config, arguments, sockets, proxy);
+    let mut reload = |serving: &mut Serving<_>| reload.reload(serving);
+    serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload))
+}
+
+/// All but what serving, opening logs anew and reading the configuration anew need.
+fn give_up_rights(config: &Config) -> Result<Vec<Note>, String> {
+    // Folders, because another file takes a file's name when it is replaced.
+    let folder = |path: &Path| path::absolute(path).ok()?.parent().map(Path::to_owned);
+    let files = config.site.groups.iter().flat_map(|group| &group.files).chain(&config.source);
+    let read: Vec<PathBuf> = files.filter_map(|file| folder(file)).collect();
+    let socket_folder = |listen: &ListenSettings| match &listen.address {
+        ListenAddress::Unix(path) => folder(path),
+        ListenAddress::Inet(_) => None,
+    };
+    let sockets: Vec<PathBuf> = config.listen.iter().filter_map(socket_folder).collect();
+    let binds = config.source.is_some();
+    let needs = Needs { access_log: config.access_log.path(), sockets: &sockets, read: &read, binds };
+    rights::give_up(config.user.as_ref(), config.sandbox, &needs)
+}

@@ -1,0 +1,112 @@
+//! HUP reads the configuration anew: at once or not at all, and nobody who is being served notices.
+
+use std::net::TcpStream;
+
+use crate::support::backend::{ScriptedBackend, ok};
+use crate::support::configuration::Configured;
+use crate::support::{Cue, HANDSHAKE, SWITCHING, eventually, get};
+
+fn one_group(backend: &ScriptedBackend) -> String {
+    format!("[backends.app]\nservers = [\"{}\"]\n[[route]]\nto = \"app\"\n", backend.address())
+}
+
+#[test]
+fn the_next_request_takes_the_new_route_even_on_an_open_connection() {
+    let (old, new) = (ScriptedBackend::named("old"), ScriptedBackend::named("new"));
+    let proxy = Configured::with(&one_group(&old));
+    let mut client = proxy.send(get("/"));
+    assert_eq!(client.reply().text(), "old");
+    proxy.reload(&one_group(&new));
+    client.send(get("/"));
+    assert_eq!(client.reply().text(), "new");
+}
+
+#[test]
+fn a_request_and_a_tunnel_end_as_they_began() {
+    let go = Cue::default();
+    let waiting = go.clone();
+    let old = ScriptedBackend::running(move |connection| {
+        let Some(request) = connection.request() else { return };
+        if request.head.field("upgrade").is_some() {
+            connection.send(SWITCHING);
+            while let [byte, ..] = connection.read_some()[..] {
+                connection.send_bytes(&[byte]);
+            }
+        } else {
+            waiting.wait();
+            connection.send(&ok("old"));
+        }
+    });
+    let new = ScriptedBackend::named("new");
+    let proxy = Configured::with(&one_group(&old));
+    let mut tunnel = proxy.send(HANDSHAKE);
+    assert_eq!(tunnel.head().status(), 101);
+    let mut client = proxy.send(get("/"));
+    old.wait_for_requests(2);
+    proxy.reload(&one_group(&new));
+    go.give();
+    assert_eq!(client.reply().text(), "old");
+    tunnel.send("x");
+    assert_eq!(tunnel.read_exactly(1), b"x");
+}
+
+#[test]
+fn a_group_that_is_the_same_keeps_its_connections_and_its_health() {
+    let backend = ScriptedBackend::named("app");
+    let proxy = Configured::with(&one_group(&backend));
+    let mut client = proxy.send(get("/"));
+    client.reply();
+    for round in 0..3 {
+        let more = format!("[[route]]\npath = \"/round-{round}\"\nrespond = {{ status = 200, body = \"{round}\" }}\n");
+        proxy.reload(&format!("{}{more}", one_group(&backend)));
+        client.send(get("/"));
+        assert_eq!(client.reply().text(), "app");
+        client.send(get(&format!("/round-{round}")));
+        assert_eq!(client.reply().text(), round.to_string());
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+/// A wrong file changes nothing and says why, with file and line.
+#[test]
+fn a_wrong_file_changes_nothing_and_the_log_says_why() {
+    let backend = ScriptedBackend::named("app");
+    let proxy = Configured::with(&one_group(&backend));
+    proxy.reload(&format!("{}load_balance = 1\n", one_group(&backend)));
+    assert_eq!(proxy.send(get("/")).reply().text(), "app");
+    let said = proxy.stderr();
+    assert!(said.contains("footbridge.toml:5:1: unknown key \"load_balance\""), "{said}");
+    assert!(said.contains("not reloaded: the configuration stays as it was"), "{said}");
+    proxy.reload(&one_group(&backend));
+    assert!(proxy.stderr().contains(" INFO reloaded: "), "{}", proxy.stderr());
+}
+
+#[test]
+fn listeners_come_and_go_and_a_port_that_is_taken_changes_nothing() {
+    let backend = ScriptedBackend::named("app");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("port 0 is always free");
+    let address = free.local_addr().expect("a bound listener has an address");
+    let two = format!("{}[[listen]]\naddress = \"{address}\"\n", one_group(&backend));
+    let proxy = Configured::with(&one_group(&backend));
+    proxy.reload(&two);
+    assert!(proxy.stderr().contains(&format!("cannot listen on {address}")), "{}", proxy.stderr());
+    assert_eq!(proxy.send(get("/")).reply().text(), "app");
+    drop(free);
+    proxy.reload(&two);
+    let mut other = crate::support::client::Client::connect(address);
+    other.send(get("/"));
+    assert_eq!(other.reply().text(), "app");
+    proxy.reload(&one_group(&backend));
+    eventually(|| format!("{address} to refuse"), || TcpStream::connect(address).is_err());
+    other.send(get("/"));
+    assert_eq!(other.reply().text(), "app", "what it has accepted goes on");
+}
+
+/// What cannot change while the process runs is said, and the rest takes effect.
+#[test]
+fn what_needs_a_restart_is_said() {
+    let backend = ScriptedBackend::named("app");
+    let proxy = Configured::with(&one_group(&backend));
+    proxy.reload(&format!("[server]\nworkers = 3\n{}", one_group(&backend)));
+    assert!(proxy.stderr().contains("workers has changed: it takes effect when footbridge is started again"));
+}
