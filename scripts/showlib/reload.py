@@ -39,8 +39,8 @@ def show(stage):
 
 
 def _text(addresses, turn):
-    servers = ", ".join(f'"{address}"' for address in (addresses[:2] if turn else addresses))
-    more = '[[listen]]\naddress = "unix:/tmp/footbridge-reload-%d.sock"\n' % os.getpid() if turn else ""
+    servers = ", ".join(f'"{host}:{port}"' for host, port in (addresses[:2] if turn else addresses))
+    more = '[[listen]]\naddress = "127.0.0.2:0"\n' if turn else ""
     return f"""
 [backends.app]
 servers = [{servers}]
