@@ -20,6 +20,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use threadpool::ThreadPool;
 
+use super::census::{Doing, Slots};
 use super::readiness::Readiness;
 use super::room::{Ready, Room, Token};
 use super::worker::Worker;
@@ -39,8 +40,8 @@ pub(super) struct Shared {
     registry: Registry,
     waker: mio::Waker,
     threads: ThreadPool,
-    most_workers: usize,
-    most_running: usize,
+    pub(super) most_workers: usize,
+    pub(super) most_running: usize,
     /// A follower that nobody needed for so long ends its thread.
     idle: Duration,
     /// Set once, when the server stops; beside the crew so that looking takes no lock.
@@ -60,13 +61,17 @@ pub(super) struct Crew {
     /// When the leader who sleeps in the poller means to wake up; `None`: not before an edge.
     leader_wakes: Option<Instant>,
     /// All worker threads.
-    workers: usize,
+    pub(super) workers: usize,
     /// Those at work or leading: neither blocked nor asleep.
     pub(super) running: usize,
     /// Sleeping followers.
-    asleep: usize,
+    pub(super) asleep: usize,
     /// Accepted and not yet ended.
     pub(super) conversations: usize,
+    /// Ever accepted.
+    pub(super) admitted: u64,
+    /// What each worker does.
+    pub(super) slots: Slots,
     /// Threads that sleep until a conversation ends; telling nobody would cost a system call each time.
     pub(super) await_end: usize,
 }
@@ -102,6 +107,8 @@ impl Shared {
                 running: 1,
                 asleep: 0,
                 conversations: 0,
+                admitted: 0,
+                slots: Slots::new(),
                 await_end: 0,
             }),
             follow: Condvar::new(),
@@ -218,31 +225,34 @@ impl Shared {
     }
 
     /// The next conversation for a worker to go on with; `None` ends the worker.
-    pub(super) fn next_turn<'a>(self: &'a Arc<Self>, mut crew: MutexGuard<'a, Crew>) -> Option<Ready> {
+    pub(super) fn next_turn<'a>(self: &'a Arc<Self>, mut crew: MutexGuard<'a, Crew>, own: usize) -> Option<Ready> {
         loop {
             if crew.running > self.most_running {
-                crew = self.follow(crew)?;
+                crew = self.follow(crew, own)?;
             } else if let Some(ready) = crew.room.pop_ready() {
+                crew.slots.note(own, Doing::Working);
                 if crew.room.has_ready() {
                     self.call_follower(crew);
                 }
                 return Some(ready);
             } else if let Some(poller) = crew.poller.take() {
-                crew = self.lead(crew, poller);
+                crew = self.lead(crew, poller, own);
             } else {
-                crew = self.follow(crew)?;
+                crew = self.follow(crew, own)?;
             }
         }
     }
 
     /// Polls, and moves all who can go on to the ready queue.
-    fn lead<'a>(&'a self, mut crew: MutexGuard<'a, Crew>, mut poller: Poller) -> MutexGuard<'a, Crew> {
+    fn lead<'a>(&'a self, mut crew: MutexGuard<'a, Crew>, mut poller: Poller, own: usize) -> MutexGuard<'a, Crew> {
         let wakes = if crew.room.has_given_way() { Some(Instant::now()) } else { crew.room.next_check() };
         crew.leader_wakes = wakes;
+        crew.slots.note(own, Doing::Leading);
         drop(crew);
         poller.poll(wakes);
         let now = Instant::now();
         let mut crew = self.crew();
+        crew.slots.set_time(now);
         for event in poller.edges.iter().filter(|event| event.token() != WAKE_UP) {
             let token = Token(u32::try_from(event.token().0).expect("tokens are made from u32"));
             crew.room.edge(token, Readiness::from(event), now);
@@ -254,11 +264,14 @@ impl Shared {
     }
 
     /// Sleeps until called; `None` if nobody called for long, so that this worker can end.
-    fn follow<'a>(&'a self, mut crew: MutexGuard<'a, Crew>) -> Option<MutexGuard<'a, Crew>> {
+    fn follow<'a>(&'a self, mut crew: MutexGuard<'a, Crew>, own: usize) -> Option<MutexGuard<'a, Crew>> {
+        crew.slots.set_time(Instant::now());
+        crew.slots.note(own, Doing::Asleep);
         crew.running -= 1;
         crew.asleep += 1;
         let (mut crew, slept) = self.follow.wait_timeout(crew, self.idle).expect("no panic under the crew's lock");
         crew.asleep -= 1;
+        crew.slots.set_time(Instant::now());
         // The call may have come in the moment in which the time was over: whoever is needed stays.
         let needed = crew.poller.is_some() || crew.room.has_ready();
         if slept.timed_out() && !needed && crew.workers > self.most_running {

@@ -8,6 +8,7 @@
 //! | [`listener`], [`address`] | where connections come in: [`Listener`]; and from whom: [`PeerAddress`] |
 //! | [`conversation`] | a connection as a value: [`Conversation`], and what it waits for: [`Ticket`] |
 //! | [`workers`], [`worker`] | the pool: [`Workers`]; one of its threads: [`Worker`] |
+//! | [`census`] | who does what: [`Census`] |
 //! | [`crew`] | how the threads take turns at polling and working |
 //! | [`room`] | who waits where, and for what |
 //! | [`buffer`] | bytes received and not used, bytes to be sent |
@@ -53,6 +54,7 @@
 pub mod address;
 mod blocking;
 pub mod buffer;
+pub mod census;
 pub mod connecting;
 pub mod conversation;
 pub mod crew;
@@ -67,6 +69,7 @@ pub mod workers;
 
 pub use address::PeerAddress;
 pub use buffer::{Buffer, Outgoing};
+pub use census::{Census, Doing, WorkerState};
 pub use connecting::{Connecting, Unfinished, is_exhausted};
 pub use conversation::{Conversation, Next, Ticket, Wake, blocking};
 pub use listener::Listener;

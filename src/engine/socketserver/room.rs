@@ -222,6 +222,11 @@ impl Room {
         !self.ready.is_empty()
     }
 
+    /// How many could go on if a worker were free.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len() + self.gave_way.len()
+    }
+
     pub(super) fn has_given_way(&self) -> bool {
         !self.gave_way.is_empty()
     }

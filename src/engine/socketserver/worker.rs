@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::buffer::Lendable;
+use super::census::Doing;
 use super::conversation::{Next, Wake};
 use super::crew::Shared;
 use super::readiness::Readiness;
@@ -23,17 +24,22 @@ const SPARE_BUFFERS: usize = 4;
 /// A worker's view of itself, lent to the conversation that it serves.
 pub struct Worker {
     shared: Arc<Shared>,
+    /// Which of the crew's slots is its own.
+    slot: usize,
+    /// What it serves, for who looks.
+    request: Arc<AtomicU64>,
     buffers: Vec<Vec<u8>>,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>) -> Worker {
-        Worker { shared, buffers: Vec::new() }
+        let (slot, request) = shared.crew().slots.take();
+        Worker { shared, slot, request, buffers: Vec::new() }
     }
 
     pub(super) fn work(mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut turn = shared.next_turn(shared.crew());
+        let mut turn = shared.next_turn(shared.crew(), self.slot);
         while let Some(Ready { conversation, wake }) = turn {
             turn = match catch_unwind(AssertUnwindSafe(|| conversation.resume(wake, &mut self))) {
                 Ok(next) => self.put_down(next),
@@ -71,7 +77,12 @@ impl Worker {
                 shared.mind_deadline(&crew, ticket.deadline);
             }
         }
-        shared.next_turn(crew)
+        shared.next_turn(crew, self.slot)
+    }
+
+    /// Notes which request it serves from now on, for who looks at the pool; 0 for none.
+    pub fn note_request(&self, request: u64) {
+        self.request.store(request, Ordering::Relaxed);
     }
 
     /// Whether the server stops: what ends now should not begin again.
@@ -101,7 +112,7 @@ impl Worker {
 
     /// Runs a call that may block, and lets another worker take turns meanwhile.
     pub fn block<T>(&mut self, call: impl FnOnce() -> T) -> T {
-        let aside = Aside::step(&self.shared);
+        let aside = Aside::step(&self.shared, self.slot);
         let result = call();
         drop(aside);
         result
@@ -133,6 +144,12 @@ impl Worker {
     }
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.crew().slots.give_back(self.slot);
+    }
+}
+
 /// Calls a conversation that waits in the room for something that is no socket's doing. A call that comes before it
 /// waits is kept; one that comes after its end is not heard.
 #[derive(Debug)]
@@ -153,22 +170,30 @@ impl Caller {
 }
 
 /// A worker that blocks. Dropping it, by a panic too, says that it blocks no more.
-struct Aside<'a>(&'a Arc<Shared>);
+struct Aside<'a> {
+    shared: &'a Arc<Shared>,
+    slot: usize,
+}
 
 impl Aside<'_> {
-    fn step(shared: &Arc<Shared>) -> Aside<'_> {
+    fn step(shared: &Arc<Shared>, slot: usize) -> Aside<'_> {
         let mut crew = shared.crew();
         crew.running -= 1;
+        crew.slots.set_time(Instant::now());
+        crew.slots.note(slot, Doing::Blocked);
         if crew.room.has_ready() || crew.poller.is_some() {
             shared.call_follower(crew);
         }
-        Aside(shared)
+        Aside { shared, slot }
     }
 }
 
 impl Drop for Aside<'_> {
     fn drop(&mut self) {
-        self.0.crew().running += 1;
+        let mut crew = self.shared.crew();
+        crew.running += 1;
+        crew.slots.set_time(Instant::now());
+        crew.slots.note(self.slot, Doing::Working);
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::census::Census;
 use super::conversation::{Next, Wake};
 use super::crew;
 use super::room::Ready;
@@ -46,6 +47,7 @@ impl Workers {
     pub(super) fn admit(&self, next: Next) {
         let mut crew = self.0.crew();
         crew.conversations += 1;
+        crew.admitted += 1;
         match next {
             Next::End => crew.conversations -= 1,
             Next::GiveWay(conversation) => {
@@ -103,6 +105,32 @@ impl Workers {
     #[must_use]
     pub fn places(&self) -> usize {
         self.0.crew().room.taken()
+    }
+
+    /// Who does what at this moment.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let shared = &self.0;
+        let crew = shared.crew();
+        let (threads, running, asleep) = (crew.workers, crew.running, crew.asleep);
+        let (conversations, admitted) = (crew.conversations, crew.admitted);
+        let (waiting, ready) = (crew.room.guests(), crew.room.ready());
+        let workers = crew.slots.read(Instant::now());
+        drop(crew);
+        Census {
+            threads,
+            most_threads: shared.most_workers,
+            running,
+            most_running: shared.most_running,
+            asleep,
+            blocked: threads.saturating_sub(running + asleep),
+            conversations,
+            admitted,
+            waiting,
+            ready,
+            draining: shared.draining.load(Ordering::Relaxed),
+            workers,
+        }
     }
 
     /// Ends idle conversations and waits until all others have ended too, or until `deadline`.
