@@ -35,7 +35,7 @@
 //! ```
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,10 +45,11 @@ pub use super::reply::ResponseContent;
 
 use super::head::HeadLimits;
 use super::{MessageError, RequestHead};
+use crate::settings::listen::ListenAddress;
 use crate::settings::{Settings, deadline};
 use crate::socketserver::{
-    Conversation, Next, PeerAddress, Readiness, RequestHandler, ShutdownHandle, Socket, TcpServer, Ticket, Wake,
-    Worker, Workers,
+    Conversation, Listener, Next, PeerAddress, Readiness, RequestHandler, ShutdownHandle, Socket, TcpServer, Ticket,
+    Wake, Worker, Workers,
 };
 
 /// Threads of a server that was given none: enough for a few handlers that wait for something.
@@ -102,8 +103,34 @@ impl<H: DoMethod> HttpServer<H> {
         workers: &Workers,
         settings: Settings,
     ) -> io::Result<HttpServer<H>> {
+        HttpServer::with_listener(TcpListener::bind(address)?, handler, workers, settings)
+    }
+
+    /// Serves a socket that listens already, on whichever kind of socket.
+    ///
+    /// # Errors
+    /// As [`TcpServer::with_listener`].
+    pub fn with_listener(
+        listener: impl Into<Listener>,
+        handler: H,
+        workers: &Workers,
+        settings: Settings,
+    ) -> io::Result<HttpServer<H>> {
         let service = Service { handler, settings: Arc::new(settings) };
-        Ok(HttpServer { server: TcpServer::bind(address, Arc::new(service), workers)? })
+        Ok(HttpServer { server: TcpServer::with_listener(listener, Arc::new(service), workers)? })
+    }
+
+    /// Accepts no more than `most` connections at once.
+    #[must_use]
+    pub fn with_most_connections(mut self, most: usize) -> HttpServer<H> {
+        self.server = self.server.with_most_connections(most);
+        self
+    }
+
+    /// Where it listens, on whichever kind of socket.
+    #[must_use]
+    pub fn listen_address(&self) -> &ListenAddress {
+        self.server.listen_address()
     }
 
     /// The address that it listens on; the port is the real one if 0 was asked for.
