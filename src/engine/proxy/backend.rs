@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::health::Health;
 use super::line::Line;
+use super::members::Common;
+use super::metrics::BackendTally;
 use super::upkeep::Found;
 use crate::http::client::HttpConnection;
 use crate::http::headers::list;
@@ -29,6 +31,8 @@ pub struct Backend {
     in_flight: AtomicU32,
     /// Whether it can be used.
     pub health: Health,
+    /// What is counted of it.
+    pub tally: Arc<BackendTally>,
     /// The line of its group.
     line: Arc<Line>,
 }
@@ -78,7 +82,11 @@ impl Claim {
     /// The backend is to blame for a failure. It is taken out if `may_go` when there were enough.
     pub(super) fn fail(&mut self, why: &str, settings: &GroupSettings, now: Instant, may_go: impl FnOnce() -> bool) {
         let trial = std::mem::take(&mut self.trial);
+        self.backend.tally.count_failure();
         if let Some(text) = self.backend.health.fail(why, trial, settings, now, may_go) {
+            if !trial {
+                self.backend.tally.count_taken_out();
+            }
             log::warn!("backend {}: {text}", self.backend);
         }
     }
@@ -96,16 +104,18 @@ impl Drop for Claim {
 }
 
 impl Backend {
-    pub(super) fn new(found: &Found, group: &GroupSettings, line: &Arc<Line>) -> Backend {
+    pub(super) fn new(found: &Found, group: &GroupSettings, common: &Common) -> Backend {
+        let label = found.address.to_string();
         Backend {
             addresses: std::iter::once(&found.address).chain(&found.alternatives).cloned().collect(),
             name: found.settings.address.clone(),
-            label: found.address.to_string(),
+            tally: common.tally.of_backend(&label),
+            label,
             keepalive: group.settings.keepalive.clone(),
             idle: Mutex::new(Vec::new()),
             in_flight: AtomicU32::new(0),
             health: Health::new(group),
-            line: Arc::clone(line),
+            line: Arc::clone(&common.line),
         }
     }
 

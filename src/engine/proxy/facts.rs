@@ -11,9 +11,12 @@ use super::routing::Site;
 use crate::access::{self, AccessLine, LogFormat};
 use crate::http::{Field, HttpStatus, RequestHead};
 
+/// What stands in the place of a reason where nothing failed.
+pub(super) const NO_REASON: &str = "-";
+
 /// A request's identification: unique in this process, and hard to confuse with another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RequestId(u64);
+pub(super) struct RequestId(pub(super) u64);
 
 /// A request id as text.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +61,8 @@ pub(super) struct Facts {
     pub(super) connect: Option<Duration>,
     /// From the start to the response's head.
     pub(super) first: Option<Duration>,
+    /// When the turn began in which the response's head came.
+    pub(super) first_at: Instant,
     pub(super) reason: &'static str,
 }
 
@@ -73,7 +78,8 @@ impl Facts {
             queued: Duration::ZERO,
             connect: None,
             first: None,
-            reason: "-",
+            first_at: started,
+            reason: NO_REASON,
         }
     }
 
@@ -81,6 +87,13 @@ impl Facts {
     pub(super) fn respond(&mut self, status: HttpStatus, now: Instant) {
         self.status = status;
         self.first = Some(now.saturating_duration_since(self.started));
+        self.first_at = now;
+    }
+
+    /// How long it took, for the metrics: to the beginning of its last turn, which is shorter than a bucket is wide.
+    /// Mostly that is the turn in which the head came, and nothing has to be computed.
+    pub(super) fn took(&self, now: Instant) -> Duration {
+        self.first.filter(|_| self.first_at == now).unwrap_or_else(|| now.saturating_duration_since(self.started))
     }
 
     /// It failed.

@@ -10,8 +10,9 @@ use super::attempt::{Attempt, Progress};
 use super::backend::{Backend, Claim, Forwarded};
 use super::budget::Budget;
 use super::error::Error;
-use super::line::{Line, Spot};
-use super::members::{Member, Members};
+use super::line::Spot;
+use super::members::{Common, Member, Members};
+use super::metrics::Tally;
 use super::upkeep::{Discovery, Found, Tended};
 use crate::settings::Settings;
 use crate::settings::group::{GroupSettings, ServerSettings};
@@ -24,7 +25,7 @@ pub struct LoadBalancer {
     settings: GroupSettings,
     seed: Option<u64>,
     members: RwLock<Arc<Members>>,
-    line: Arc<Line>,
+    common: Common,
     budget: Budget,
     /// What is found until the upkeep takes it over.
     discovery: Mutex<Option<Discovery>>,
@@ -103,7 +104,7 @@ impl LoadBalancer {
     }
 
     /// As [`LoadBalancer::with_group`], and takes over from `last` the backends that both have, with their connections
-    /// and their health, unless what is set of connections and health has changed.
+    /// and their health, unless what is set of connections and health has changed; its counts in any case.
     #[must_use]
     pub fn succeeding(group: GroupSettings, seed: Option<u64>, last: Option<&LoadBalancer>) -> LoadBalancer {
         let mut discovery = Discovery::new(&group);
@@ -113,13 +114,15 @@ impl LoadBalancer {
                 && last.settings.probe == group.probe
                 && last.settings.settings.checks == group.settings.checks
         });
-        let line = alike.map_or_else(Arc::default, |last| Arc::clone(&last.line));
+        let line = alike.map_or_else(Arc::default, |last| Arc::clone(&last.common.line));
+        let tally = last.map_or_else(Arc::default, |last| Arc::clone(&last.common.tally));
+        let common = Common { line, tally };
         let before = alike.map(LoadBalancer::members);
-        let members = Members::new(&found, before.as_deref(), &group, seed, &line);
+        let members = Members::new(&found, before.as_deref(), &group, seed, &common);
         LoadBalancer {
             seed,
             members: RwLock::new(Arc::new(members)),
-            line,
+            common,
             budget: Budget::new(Instant::now()),
             discovery: Mutex::new(Some(discovery)),
             settings: group,
@@ -136,6 +139,12 @@ impl LoadBalancer {
     #[must_use]
     pub fn group(&self) -> &GroupSettings {
         &self.settings
+    }
+
+    /// What is counted of the group's requests.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.common.tally
     }
 
     /// What the upkeep goes on with; `None` if it has begun already.
@@ -217,6 +226,7 @@ impl LoadBalancer {
             };
             tried.attempts += 1;
             tried.last = Some(Arc::clone(claim.backend()));
+            claim.backend().tally.count_request();
             if !fresh && let Some(connection) = claim.backend().take_idle(now) {
                 return Ok(Got::Connection(Forwarded { connection, reused: true, connect_time: None, claim }));
             }
@@ -274,12 +284,12 @@ impl LoadBalancer {
 
     /// Whether requests stand in line, before which a new one must not go.
     pub(super) fn has_line(&self) -> bool {
-        !self.line.is_empty()
+        !self.common.line.is_empty()
     }
 
     /// Stands in line for a place at a backend.
     pub(super) fn stand_in_line(&self, caller: Caller, first: bool) -> Spot {
-        self.line.stand(caller, first)
+        self.common.line.stand(caller, first)
     }
 
     /// Whether there is a backend beside this one that can be used and was not tried.
@@ -310,11 +320,11 @@ impl Tended for LoadBalancer {
 
     fn backends_found(&self, found: &[Found]) {
         let before = self.members();
-        let members = Members::new(found, Some(&before), &self.settings, self.seed, &self.line);
+        let members = Members::new(found, Some(&before), &self.settings, self.seed, &self.common);
         let names: Vec<&str> = members.list.iter().map(|member| member.backend.label()).collect();
         log::info!("group {}: {} backends: {}", self.name(), names.len(), names.join(" "));
         *self.members.write().expect("no panic under the lock of members") = Arc::new(members);
-        self.line.call_all();
+        self.common.line.call_all();
     }
 
     fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
@@ -333,7 +343,10 @@ impl Tended for LoadBalancer {
         let good = result.is_ok();
         if let Some(change) = member.backend.health.check(result, Instant::now()) {
             log::log!(if good { log::Level::Info } else { log::Level::Warn }, "backend {}: {change}", member.backend);
-            self.line.call_all();
+            self.common.line.call_all();
+            if !good {
+                member.backend.tally.count_taken_out();
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::backend::{Backend, Claim};
 use super::line::Line;
 use super::load_balancer::Tried;
+use super::metrics::Tally;
 use super::policy::{Candidates, Chooser, FULL};
 use super::upkeep::Found;
 use crate::settings::group::{GroupSettings, ServerSettings};
@@ -17,6 +18,13 @@ use crate::settings::group::{GroupSettings, ServerSettings};
 pub(super) struct Members {
     pub(super) list: Vec<Member>,
     chooser: Chooser,
+}
+
+/// What all backends of a group have in common, whichever they are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Common {
+    pub(super) line: Arc<Line>,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// A backend, and what is set of it now.
@@ -35,11 +43,11 @@ impl Members {
         before: Option<&Members>,
         group: &GroupSettings,
         seed: Option<u64>,
-        line: &Arc<Line>,
+        common: &Common,
     ) -> Members {
         let known = |found: &Found| before?.list.iter().map(|member| &member.backend).find(|backend| backend.is(found));
         let member = |found: &Found| {
-            let backend = known(found).map_or_else(|| Arc::new(Backend::new(found, group, line)), Arc::clone);
+            let backend = known(found).map_or_else(|| Arc::new(Backend::new(found, group, common)), Arc::clone);
             Member { backend, settings: found.settings.clone() }
         };
         let list: Vec<Member> = found.iter().map(member).collect();

@@ -11,6 +11,8 @@
 //! | [`tunnel`] | a WebSocket: bytes both ways |
 //! | [`error`], [`answer`] | what failed, and what the client is told |
 //! | [`facts`] | what the log is told |
+//! | [`metrics`], [`recent`] | what is counted, and the last failures |
+//! | [`reasons`] | what each reason word means |
 //!
 //! The two halves of the article that footbridge grew out of. A reverse proxy to one target:
 //!
@@ -106,8 +108,11 @@ pub mod hop_by_hop;
 mod line;
 pub mod load_balancer;
 pub mod members;
+pub mod metrics;
 pub mod peer;
 mod policy;
+pub mod reasons;
+pub mod recent;
 pub mod request;
 pub mod response;
 pub mod reverse_proxy;

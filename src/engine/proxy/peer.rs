@@ -1,7 +1,7 @@
 //! The client's side of a connection, and what every step of serving it is given.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::load_balancer::LoadBalancer;
 use super::reverse_proxy::ReverseProxyHandler;
@@ -28,8 +28,8 @@ pub(super) struct Context<'a> {
     pub(super) worker: &'a mut Worker,
     /// When the turn began: near enough to now for every deadline.
     pub(super) now: Instant,
-    /// How long it waited for a worker: a request that begins in this turn is turned away if that was too long.
-    pub(super) waited: Duration,
+    /// Since when it waited for a worker: a request that begins with this turn is turned away if that is too long.
+    pub(super) ready_since: Option<Instant>,
     /// The server stops, or needs the connection's place: if it is idle, it ends.
     pub(super) leave: bool,
 }

@@ -9,6 +9,8 @@ use super::connection::ClientConnection;
 use super::exchange::Exchange;
 use super::facts::{Facts, RequestId};
 use super::load_balancer::LoadBalancer;
+use super::metrics::Tally;
+use super::recent::Recent;
 use super::routing::Site;
 use rand::RngExt;
 use rand::rngs::SmallRng;
@@ -29,6 +31,9 @@ pub struct ReverseProxyHandler {
     site: RwLock<Arc<Site>>,
     access_log: Option<LogFormat>,
     ids: AtomicU64,
+    /// What is counted of requests that came to no group.
+    unrouted: Tally,
+    failures: Recent,
     #[allow(clippy::vec_box, reason = "they go in and out without being moved")]
     spare: Mutex<Vec<Box<Exchange>>>,
 }
@@ -48,6 +53,8 @@ impl ReverseProxyHandler {
             site: RwLock::new(Arc::new(site)),
             access_log: None,
             ids: AtomicU64::new(rand::make_rng::<SmallRng>().random()),
+            unrouted: Tally::default(),
+            failures: Recent::default(),
             spare: Mutex::new(Vec::new()),
         }
     }
@@ -70,6 +77,19 @@ impl ReverseProxyHandler {
     pub fn replace(&self, settings: SiteSettings) {
         let site = Arc::new(Site::new(settings, Some(&self.site())));
         *self.site.write().expect("no panic under the lock of the site") = site;
+    }
+
+    /// What is counted of requests that came to no group: those that no route took, that could not be parsed, or that
+    /// were answered here.
+    #[must_use]
+    pub fn unrouted(&self) -> &Tally {
+        &self.unrouted
+    }
+
+    /// The last exchanges that failed.
+    #[must_use]
+    pub fn failures(&self) -> &Recent {
+        &self.failures
     }
 
     pub(super) fn access_log(&self) -> Option<LogFormat> {

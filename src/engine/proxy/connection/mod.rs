@@ -9,11 +9,16 @@ mod answering;
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::error::Error;
 use super::exchange::{Exchange, Step};
+use super::facts::NO_REASON;
+use super::load_balancer::LoadBalancer;
+use super::metrics::Ending;
 use super::peer::{Context, Peer};
+use super::reasons::{self, Fault};
+use super::recent::{self, Failure};
 use super::request;
 use super::reverse_proxy::ReverseProxyHandler;
 use crate::http::MessageError;
@@ -76,9 +81,17 @@ impl ClientConnection {
     fn proceed(&mut self, wake: Wake, worker: &mut Worker) -> Then {
         let handler = Arc::clone(&self.handler);
         let now = Instant::now();
-        let waited = wake.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let site = handler.site();
-        let mut cx = Context { handler: &handler, site, route: None, worker, now, waited, leave: wake.draining };
+        let mut cx = Context {
+            handler: &handler,
+            site,
+            route: None,
+            worker,
+            now,
+            ready_since: wake.since,
+            leave: wake.draining,
+        };
+        cx.worker.note_request(if let Stage::Serving(exchange) = &self.stage { exchange.facts.id.0 } else { 0 });
         cx.worker.lend(&mut self.client.input);
         let mut then = Then::GiveWay;
         for _ in 0..STEPS {
@@ -161,7 +174,9 @@ impl ClientConnection {
 
     fn begin_exchange(&mut self, length: usize, limits: &HeadLimits, cx: &mut Context<'_>) -> Then {
         let mut exchange = cx.handler.new_exchange(self.client.address.ip(), cx.now);
-        exchange.facts.queued = cx.waited;
+        let waited = cx.ready_since.take().map_or(Duration::ZERO, |since| cx.now.saturating_duration_since(since));
+        exchange.facts.queued = waited;
+        cx.worker.note_request(exchange.facts.id.0);
         let parsed = exchange.request.parse(&self.client.input.unread()[..length], limits);
         self.client.input.consume(length);
         self.scan = HeadScan::default();
@@ -172,7 +187,7 @@ impl ClientConnection {
         if let Err(error) = exchange.begin(&self.client, cx) {
             return self.fail(exchange, &error, cx);
         }
-        if std::mem::take(&mut cx.waited) > cx.site.settings().settings.timeouts.queue {
+        if waited > cx.site.settings().settings.timeouts.queue {
             return self.fail(exchange, &Error::Busy, cx); // A full house must say so (timeouts.queue).
         }
         match request::max_forwards(&exchange.request) {
@@ -235,11 +250,43 @@ impl ClientConnection {
     }
 }
 
-/// Tells what became of an exchange.
+/// Tells what became of an exchange, and counts it: each comes here once, at its end.
 fn log(exchange: &Exchange, cx: &Context<'_>) {
-    if let Some(format) = cx.handler.access_log() {
-        exchange.facts.log(&exchange.request, exchange.client, &cx.site, format);
+    let facts = &exchange.facts;
+    let group = exchange.route.as_ref().and_then(|route| route.balancer.as_deref());
+    group.map_or(cx.handler.unrouted(), LoadBalancer::tally).count(&Ending {
+        status: facts.status.0,
+        took: facts.took(cx.now),
+        sent: facts.bytes,
+        received: exchange.received(),
+        tries: facts.tries,
+        reason: facts.reason,
+    });
+    if facts.reason != NO_REASON {
+        remember(exchange, group, cx);
     }
+    if let Some(format) = cx.handler.access_log() {
+        facts.log(&exchange.request, exchange.client, &cx.site, format);
+    }
+}
+
+/// Keeps what failed for those who look.
+#[cold]
+fn remember(exchange: &Exchange, group: Option<&LoadBalancer>, cx: &Context<'_>) {
+    let (facts, request) = (&exchange.facts, &exchange.request);
+    if reasons::explain(facts.reason).is_some_and(|reason| reason.fault == Fault::Nobody) {
+        return;
+    }
+    cx.handler.failures().add(Failure {
+        time: SystemTime::now(),
+        reason: facts.reason,
+        status: facts.status.0,
+        group: group.map(|group| group.name().to_owned()).unwrap_or_default(),
+        backend: facts.backend.as_ref().map(|backend| backend.label().to_owned()),
+        method: recent::method(request.method()),
+        target: recent::target(request.target()),
+        id: facts.id.text().to_string(),
+    });
 }
 
 impl Conversation for ClientConnection {

@@ -150,6 +150,12 @@ impl Exchange {
         !self.upload_lost && content.map_or(self.framing == BodyFraming::None, Relay::is_received)
     }
 
+    /// Bytes of content that the client has sent.
+    pub(super) fn received(&self) -> u64 {
+        let tunnelled = self.tunnel.as_ref().map_or(0, |tunnel| tunnel.up.moved());
+        tunnelled + self.upload.as_ref().or(self.sent.as_ref()).map_or(0, Relay::moved)
+    }
+
     /// Whether the head of a final response is on its way: there can be no other answer any more.
     pub(super) fn is_answered(&self) -> bool {
         self.download.is_some() || self.tunnel.is_some()
