@@ -13,6 +13,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::access::LogFormat;
+use crate::admin;
 use crate::http::server::{BaseHttpRequestHandler, DoMethod, HttpServer};
 use crate::http::{Field, HttpStatus, RequestHead};
 use crate::logging::{self, AccessLog, Sinks};
@@ -58,18 +59,24 @@ pub fn run(listen: SocketAddr) -> Result<(), String> {
     let addresses = backends.iter().map(|(_, address)| address.to_string());
     let balancer = Arc::new(LoadBalancer::new(addresses, None, &settings));
     let proxy = ReverseProxyHandler::new(balancer, settings).with_access_log(Some(LogFormat::Text));
-    let mut serving = Serving::new(Arc::new(proxy), &workers, most_connections, PATIENCE)?;
+    let proxy = Arc::new(proxy);
+    let state = admin::State::new(Arc::clone(&proxy), &workers);
+    let mut serving = Serving::new(proxy, &workers, most_connections, PATIENCE)?;
     let listen = ListenSettings::from(listen);
     let listener = serve::listen(&listen)?;
-    if let ListenAddress::Inet(address) = serving.start(listen.address, listener)? {
+    let address = serving.start(listen.address, listener)?;
+    state.set_listeners([address.clone()]);
+    let own_port = serve::listen(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let admin = admin::start(own_port, state)?;
+    if let (ListenAddress::Inet(address), ListenAddress::Inet(admin)) = (address, admin) {
         // Nobody reads it? Then the demo goes on without.
-        let _ = io::stdout().write_all(introduction(address, &backends).as_bytes());
+        let _ = io::stdout().write_all(introduction(address, admin, &backends).as_bytes());
     }
     serve::serve_until_signal(serving, &Notifier::from_environment(), logs.reopener(), None)
 }
 
 /// What to try. Access lines follow it on stdout.
-fn introduction(address: SocketAddr, backends: &[(Manner, SocketAddr)]) -> String {
+fn introduction(address: SocketAddr, admin: SocketAddr, backends: &[(Manner, SocketAddr)]) -> String {
     let url = format!("http://{}", reachable(address));
     let describe = |(manner, address): &(Manner, SocketAddr)| {
         format!("  {:<8}{address:<18}{}\n", manner.name(), manner.description())
@@ -87,6 +94,8 @@ Open {url}/ in a browser, or try in another terminal:
   curl -T a-file -o its-copy {url}/echo         a file, too
   curl {url}/headers                            what footbridge tells its backends
   curl -N {url}/events                          an event every second, as it happens
+
+  http://{admin}/   admin page: what happens, live; or: footbridge status --admin {admin}
 
 Each exchange is a line below. tries=2: shaky hung up without an answer, and the request, a GET, was sent again.
 
@@ -106,7 +115,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 fn start_backends() -> io::Result<Vec<(Manner, SocketAddr)>> {
     let workers = Workers::new("demo backend", BACKEND_WORKERS)?;
     let start = |manner: Manner| {
-        let backend = Backend { manner, requests: AtomicU64::new(0) };
+        let backend: Box<dyn DoMethod> = Box::new(Backend { manner, requests: AtomicU64::new(0) });
         let server = HttpServer::bind_with((Ipv4Addr::LOCALHOST, 0), backend, &workers, Settings::default())?;
         let address = server.address();
         thread::Builder::new().name(manner.name().to_owned()).spawn(move || server.serve_forever())?;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use footbridge::cli::{self, Outcome};
-use footbridge::{demo, run};
+use footbridge::{admin, demo, run};
 
 /// The command line, or a value in it, is wrong.
 const WRONG_USAGE: u8 = 2;
@@ -31,6 +31,10 @@ fn main() -> ExitCode {
             print(&line, ExitCode::SUCCESS)
         }
         Outcome::Run(config) => exit_code(run::run(*config, arguments)),
+        Outcome::Ask { admin, target } => match admin::client::ask(&admin, target) {
+            Ok(text) => print(&text, ExitCode::SUCCESS),
+            Err(problem) => exit_code(Err(problem)),
+        },
         Outcome::Demo { listen } => exit_code(demo::run(listen)),
     }
 }

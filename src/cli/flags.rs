@@ -1,6 +1,7 @@
 //! The flags as argh reads them: raw texts, unchecked. Input: the arguments after the program's name. Output: [`Args`],
 //! or why there are none. What the texts mean is decided in [`crate::cli`].
 
+use super::asking::{Ps, Reason, Status};
 use crate::settings::suggest::nearest;
 use argh::{EarlyExit, FromArgs};
 
@@ -74,6 +75,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Demo(Demo),
     Check(Check),
+    Status(Status),
+    Ps(Ps),
+    Reason(Reason),
 }
 
 /// backends built in: one command shows it all

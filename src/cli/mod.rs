@@ -2,6 +2,7 @@
 //! what to print instead. Starts nothing, and opens nothing but the configuration file and the system's lists of users
 //! and groups.
 
+mod asking;
 mod flags;
 
 use self::flags::{Args, Check, Command, Demo, NAME, Stop};
@@ -11,7 +12,7 @@ use crate::rights::Identity;
 use crate::settings::Settings;
 use crate::settings::address::{backend_address, listen_address, listen_anywhere};
 use crate::settings::group::{GroupSettings, Probe, ServerSettings};
-use crate::settings::listen::ListenSettings;
+use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::route::RouteSettings;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -30,6 +31,13 @@ pub enum Outcome {
     Demo {
         /// Where it listens.
         listen: SocketAddr,
+    },
+    /// Ask a running footbridge, and print what it answers.
+    Ask {
+        /// Where its admin page is.
+        admin: ListenAddress,
+        /// What to ask for.
+        target: &'static str,
     },
     /// Print this on stdout and exit with 0.
     Print(String),
@@ -76,6 +84,12 @@ fn decide(mut args: Args) -> Result<Outcome, Outcome> {
     match args.command.take() {
         Some(Command::Demo(demo)) => decide_demo(&args, demo),
         Some(Command::Check(check)) => decide_check(&args, check),
+        Some(_) if has_flags(&args) => {
+            Err(Outcome::Wrong(format!("write the flags of a command after it: {NAME} status --admin 127.0.0.1:9901")))
+        }
+        Some(Command::Reason(words)) => Ok(asking::reason(&words)?),
+        Some(Command::Status(how)) => Ok(asking::status(&how)?),
+        Some(Command::Ps(how)) => Ok(asking::ps(&how)?),
         None => {
             let config = config(&args)?;
             Ok(if args.print_config { Outcome::Print(print::print(&config)) } else { Outcome::Run(Box::new(config)) })

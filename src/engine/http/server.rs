@@ -75,6 +75,13 @@ pub trait DoMethod: Send + Sync + 'static {
     fn do_method(&self, request: &RequestHead, http: &mut BaseHttpRequestHandler) -> io::Result<()>;
 }
 
+/// Any handler. For a program with several small servers, which are one piece of code then.
+impl DoMethod for Box<dyn DoMethod> {
+    fn do_method(&self, request: &RequestHead, http: &mut BaseHttpRequestHandler) -> io::Result<()> {
+        (**self).do_method(request, http)
+    }
+}
+
 /// A listening socket and the handler of its requests.
 ///
 /// Python: `http.server.HTTPServer`, `ThreadingHTTPServer`. Departs: always with threads, and no name is looked up.
