@@ -15,11 +15,13 @@ const TARGET: usize = 120;
 /// A method is cut after so many bytes.
 const METHOD: usize = 16;
 
-/// An exchange that failed. All of its texts are escaped.
+/// An exchange that failed, the last of those that are alike. All of its texts are escaped.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// When it was over.
     pub time: SystemTime,
+    /// How often the like of it has happened since it is remembered.
+    pub times: u64,
     /// The reason word.
     pub reason: &'static str,
     /// What the client was told, or 499.
@@ -45,19 +47,35 @@ impl Recent {
         self.0.lock().expect("no panic under the lock of the last failures")
     }
 
-    /// Takes one in; the oldest makes room.
-    pub(super) fn add(&self, failure: Failure) {
+    /// Takes one in, in the place of one that is like it; or else the oldest makes room. So a client that asks for the
+    /// same wrong thing again and again does not hide all others.
+    pub(super) fn add(&self, mut failure: Failure) {
         let mut failures = self.failures();
-        let oldest = if failures.len() < KEPT { None } else { failures.pop_front() };
+        let alike = failures.iter().position(|known| known.is_like(&failure));
+        let gone = match alike.and_then(|place| failures.remove(place)) {
+            Some(known) => {
+                failure.times += known.times;
+                Some(known)
+            }
+            None if failures.len() >= KEPT => failures.pop_front(),
+            None => None,
+        };
         failures.push_back(failure);
         drop(failures);
-        drop(oldest); // Giving memory back is nobody else's wait.
+        drop(gone); // Giving memory back is nobody else's wait.
     }
 
     /// A copy of all, the oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Failure> {
         self.failures().iter().cloned().collect()
+    }
+}
+
+impl Failure {
+    fn is_like(&self, other: &Failure) -> bool {
+        (self.reason, self.status, &self.backend) == (other.reason, other.status, &other.backend)
+            && (&self.group, &self.method, &self.target) == (&other.group, &other.method, &other.target)
     }
 }
 
@@ -85,6 +103,7 @@ mod tests {
     fn failure(number: usize) -> Failure {
         Failure {
             time: SystemTime::UNIX_EPOCH,
+            times: 1,
             reason: "no-route",
             status: 404,
             group: String::new(),
@@ -101,6 +120,16 @@ mod tests {
         (0..KEPT + 2).for_each(|number| recent.add(failure(number)));
         let list = recent.list();
         assert_eq!((list.len(), list[0].target.as_str(), list[KEPT - 1].target.as_str()), (KEPT, "/2", "/33"));
+    }
+
+    #[test]
+    fn those_alike_are_counted_and_hide_no_other() {
+        let recent = Recent::default();
+        recent.add(failure(1));
+        (0..100).for_each(|_| recent.add(failure(2)));
+        recent.add(failure(1));
+        let list: Vec<_> = recent.list().into_iter().map(|failure| (failure.target, failure.times)).collect();
+        assert_eq!(list, [("/2".to_owned(), 100), ("/1".to_owned(), 2)]);
     }
 
     #[test]

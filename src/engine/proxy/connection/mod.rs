@@ -279,6 +279,7 @@ fn remember(exchange: &Exchange, group: Option<&LoadBalancer>, cx: &Context<'_>)
     }
     cx.handler.failures().add(Failure {
         time: SystemTime::now(),
+        times: 1,
         reason: facts.reason,
         status: facts.status.0,
         group: group.map(|group| group.name().to_owned()).unwrap_or_default(),
