@@ -1,6 +1,11 @@
-//! Run by cargo before it builds the program: what the linker is asked for, for a small binary and a small process.
+//! Run by cargo before it builds the program: what the linker is asked for, for a small binary and a small process; and
+//! the pages for browsers without what only their readers in an editor need.
 
 use std::env::{var, var_os};
+use std::fs;
+
+/// The pages, and the names under which the program includes them.
+const PAGES: [(&str, &str); 2] = [("src/admin/page.html", "admin.html"), ("src/demo/page.html", "demo.html")];
 
 fn main() {
     println!("cargo::rerun-if-changed=scripts/build.rs");
@@ -12,6 +17,18 @@ fn main() {
             order_sections();
         }
     }
+    let out = var("OUT_DIR").expect("cargo says where to write");
+    for (source, name) in PAGES {
+        println!("cargo::rerun-if-changed={source}");
+        let page = fs::read_to_string(source).expect("the page is there");
+        fs::write(format!("{out}/{name}"), without_indentation(&page)).expect("a folder to write to");
+    }
+}
+
+/// Without indentation, and without lines that are a script's comment. The line ends stay: a script needs them.
+fn without_indentation(page: &str) -> String {
+    let lines = page.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Packs the table of addresses that the loader adjusts: 24 KB less on disk, and pages that are not touched at the start.

@@ -24,7 +24,7 @@ use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::socketserver::Workers;
 
 /// The page for the browser: self-contained.
-const PAGE: &str = include_str!("demo/page.html");
+const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.html"));
 
 /// The page takes its style and its script from itself, and speaks to nobody but us.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \

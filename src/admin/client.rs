@@ -1,13 +1,13 @@
 //! Asks a running footbridge: the other end of the admin listener, for `footbridge status` and `footbridge ps`.
+//!
+//! One request to a server of our own making, whose answer ends with the connection: HTTP/1.0, and a few lines.
 
-use std::io::{self, Read};
-use std::time::{Duration, Instant};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use crate::http::HttpStatus;
-use crate::http::client::{HttpConnection, connect, connect_unix};
-use crate::settings::Limits;
 use crate::settings::listen::ListenAddress;
-use crate::socketserver::Socket;
 
 /// It answers at once, or is not well.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,24 +20,46 @@ const MOST_BYTES: u64 = 64 << 20;
 /// # Errors
 /// A sentence, if nothing answers there, or something else than a footbridge.
 pub fn ask(address: &ListenAddress, target: &str) -> Result<String, String> {
-    let text = fetch(address, target).map_err(|error| {
+    let answer = match address {
+        ListenAddress::Inet(address) => TcpStream::connect_timeout(address, PATIENCE)
+            .and_then(|stream| stream.set_read_timeout(Some(PATIENCE)).and_then(|()| fetch(stream, target))),
+        ListenAddress::Unix(path) => UnixStream::connect(path)
+            .and_then(|stream| stream.set_read_timeout(Some(PATIENCE)).and_then(|()| fetch(stream, target))),
+    };
+    let answer = answer.map_err(|error| {
         format!("no footbridge answers on {address}: {error}; was it started with --admin {address}?")
     })?;
-    Ok(text.replace(|char: char| char.is_control() && char != '\n', "?"))
+    let content = complete_content(&answer).ok_or_else(|| format!("what answers on {address} is no footbridge"))?;
+    Ok(content.replace(|char: char| char.is_control() && char != '\n', "?"))
 }
 
-fn fetch(address: &ListenAddress, target: &str) -> io::Result<String> {
-    let mut connection = HttpConnection::new(match address {
-        ListenAddress::Inet(address) => Socket::new(connect(*address, PATIENCE)?),
-        ListenAddress::Unix(path) => Socket::new(connect_unix(path, PATIENCE)?),
-    });
-    connection.set_deadline(Instant::now() + PATIENCE);
-    connection.request("GET", target, &[("Host", "localhost"), ("Connection", "close")], b"")?;
-    let response = connection.getresponse(&Limits::default()).map_err(io::Error::other)?;
-    if response.head.status != HttpStatus::OK {
-        return Err(io::Error::other(format!("it says {}", response.head.status)));
+fn fetch(mut stream: impl Read + Write, target: &str) -> io::Result<String> {
+    stream.write_all(format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.take(MOST_BYTES).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// The content of a 200 that has come to its end.
+fn complete_content(answer: &str) -> Option<&str> {
+    let (head, content) = answer.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
+    (head.starts_with("HTTP/1.1 200 ") && length.parse() == Ok(content.len())).then_some(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complete_content;
+
+    #[test]
+    fn half_an_answer_is_none() {
+        for (answer, want) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Some("ok")),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", None),
+            ("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", None),
+            ("SSH-2.0-OpenSSH_9.2\r\n", None),
+        ] {
+            assert_eq!(complete_content(answer), want, "{answer}");
+        }
     }
-    let mut text = String::new();
-    response.take(MOST_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }

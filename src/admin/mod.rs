@@ -36,7 +36,7 @@ use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Listener, Workers};
 
 /// The page for the browser: self-contained.
-const PAGE: &str = include_str!("page.html");
+const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/admin.html"));
 
 /// The page takes its style and its script from itself, and speaks to nobody but us.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \

@@ -102,6 +102,7 @@ pub(super) fn request_id(worker: &WorkerState) -> Option<String> {
 
 fn failure(json: &mut Json, failure: &Failure) {
     time(json, "time", failure.time);
+    json.number("times", failure.times);
     json.text("reason", failure.reason);
     json.number("status", failure.status.into());
     json.text("group", &failure.group);

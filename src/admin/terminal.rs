@@ -31,12 +31,13 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
     }
     text.push('\n');
     text.push_str(&table(&rows));
-    let mut rows = vec![row(["AGO", "STATUS", "REASON", "GROUP", "BACKEND", "ID", "REQUEST"])];
+    let mut rows = vec![row(["AGO", "TIMES", "STATUS", "REASON", "GROUP", "BACKEND", "ID", "REQUEST"])];
     rows.extend(snapshot.failures.iter().rev().map(|failure| {
         let ago = short(snapshot.since(failure.time));
-        let (status, request) = (failure.status.to_string(), format!("{} {}", failure.method, failure.target));
+        let (times, status) = (failure.times.to_string(), failure.status.to_string());
+        let request = format!("{} {}", failure.method, failure.target);
         let backend = failure.backend.as_deref().unwrap_or("-");
-        row([&ago, &status, failure.reason, &failure.group, backend, &failure.id, &request])
+        row([&ago, &times, &status, failure.reason, &failure.group, backend, &failure.id, &request])
     }));
     if rows.len() > 1 {
         text.push_str("\nThe last failures (footbridge reason WORD explains one):\n");
