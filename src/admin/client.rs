@@ -2,8 +2,10 @@
 //!
 //! One request to a server of our own making, whose answer ends with the connection: HTTP/1.0, and a few lines.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -20,20 +22,30 @@ const MOST_BYTES: u64 = 64 << 20;
 /// # Errors
 /// A sentence, if nothing answers there, or something else than a footbridge.
 pub fn ask(address: &ListenAddress, target: &str) -> Result<String, String> {
-    let answer = match address {
-        ListenAddress::Inet(address) => TcpStream::connect_timeout(address, PATIENCE)
-            .and_then(|stream| stream.set_read_timeout(Some(PATIENCE)).and_then(|()| fetch(stream, target))),
-        ListenAddress::Unix(path) => UnixStream::connect(path)
-            .and_then(|stream| stream.set_read_timeout(Some(PATIENCE)).and_then(|()| fetch(stream, target))),
-    };
-    let answer = answer.map_err(|error| {
+    let answer = connect(address).and_then(|stream| fetch(stream, target)).map_err(|error| {
         format!("no footbridge answers on {address}: {error}; was it started with --admin {address}?")
     })?;
     let content = complete_content(&answer).ok_or_else(|| format!("what answers on {address} is no footbridge"))?;
     Ok(content.replace(|char: char| char.is_control() && char != '\n', "?"))
 }
 
-fn fetch(mut stream: impl Read + Write, target: &str) -> io::Result<String> {
+/// Of both kinds of socket one descriptor: reading and writing is the same.
+fn connect(address: &ListenAddress) -> io::Result<File> {
+    Ok(match address {
+        ListenAddress::Inet(address) => {
+            let stream = TcpStream::connect_timeout(address, PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            OwnedFd::from(stream).into()
+        }
+        ListenAddress::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            OwnedFd::from(stream).into()
+        }
+    })
+}
+
+fn fetch(mut stream: File, target: &str) -> io::Result<String> {
     stream.write_all(format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.take(MOST_BYTES).read_to_string(&mut answer)?;

@@ -64,7 +64,10 @@ impl Snapshot {
             counts: state.handler.unrouted().counts(),
             backends: Vec::new(),
         };
-        let groups = std::iter::once(unrouted).chain(site.groups().iter().map(Group::of)).collect();
+        let mut groups = vec![unrouted];
+        for group in site.groups() {
+            groups.push(Group::of(group));
+        }
         Snapshot {
             now: SystemTime::now(),
             started: state.started,

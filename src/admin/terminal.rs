@@ -25,53 +25,61 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
         let result = reload.error.as_deref().unwrap_or("it holds");
         let _ = writeln!(text, "configuration read {ago} ago: {result}");
     }
-    let mut rows = vec![row(["GROUP", "BACKEND", "STATE", "FOR", "SHARE", "REQUESTS", "FAILED", "NOW", "IDLE", "WHY"])];
+    let mut table =
+        Table::new(&["GROUP", "BACKEND", "STATE", "FOR", "SHARE", "REQUESTS", "FAILED", "NOW", "IDLE", "WHY"]);
     for group in &snapshot.groups {
-        rows.extend(group.backends.iter().map(|backend| backend_row(snapshot, group, backend)));
+        for backend in &group.backends {
+            backend_row(&mut table, snapshot, group, backend);
+        }
     }
     text.push('\n');
-    text.push_str(&table(&rows));
-    let mut rows = vec![row(["AGO", "TIMES", "STATUS", "REASON", "GROUP", "BACKEND", "ID", "REQUEST"])];
-    rows.extend(snapshot.failures.iter().rev().map(|failure| {
-        let ago = short(snapshot.since(failure.time));
-        let (times, status) = (failure.times.to_string(), failure.status.to_string());
-        let request = format!("{} {}", failure.method, failure.target);
-        let backend = failure.backend.as_deref().unwrap_or("-");
-        row([&ago, &times, &status, failure.reason, &failure.group, backend, &failure.id, &request])
-    }));
-    if rows.len() > 1 {
+    table.write(&mut text);
+    if !snapshot.failures.is_empty() {
         text.push_str("\nThe last failures (footbridge reason WORD explains one):\n");
-        text.push_str(&table(&rows));
+        failures(snapshot).write(&mut text);
     }
     text
 }
 
-fn backend_row(snapshot: &Snapshot, group: &Group, backend: &Backend) -> Vec<String> {
+fn backend_row(table: &mut Table, snapshot: &Snapshot, group: &Group, backend: &Backend) {
     let share = (backend.counts.requests * 100).checked_div(group.attempts());
-    row([
+    table.row(&[
         &group.name,
         &backend.label,
         backend.state,
         &short(snapshot.since(backend.since)),
-        &share.map_or_else(|| "-".to_owned(), |share| format!("{share} %")),
+        &share.map(|share| format!("{share} %")).unwrap_or_default(),
         &backend.counts.requests.to_string(),
         &backend.counts.failures.to_string(),
         &backend.in_flight.to_string(),
         &backend.idle.to_string(),
         &backend.why,
-    ])
+    ]);
+}
+
+/// The newest first.
+fn failures(snapshot: &Snapshot) -> Table {
+    let mut table = Table::new(&["AGO", "TIMES", "STATUS", "REASON", "GROUP", "BACKEND", "ID", "REQUEST"]);
+    for failure in snapshot.failures.iter().rev() {
+        table.row(&[
+            &short(snapshot.since(failure.time)),
+            &failure.times.to_string(),
+            &failure.status.to_string(),
+            failure.reason,
+            &failure.group,
+            failure.backend.as_deref().unwrap_or_default(),
+            &failure.id,
+            &format!("{} {}", failure.method, failure.target),
+        ]);
+    }
+    table
 }
 
 /// What each worker does.
 pub(super) fn ps(snapshot: &Snapshot) -> String {
     let census = &snapshot.census;
-    let mut rows = vec![row(["WORKER", "STATE", "FOR", "REQUEST"])];
-    rows.extend(census.workers.iter().map(|worker| {
-        let id = request_id(worker);
-        row([&worker.number.to_string(), worker.doing.word(), &short(worker.time), id.as_deref().unwrap_or("-")])
-    }));
-    format!(
-        "{} of at most {} workers: {} running, {} blocked, {} asleep; {} connections, {} waiting, {} ready\n\n{}",
+    let mut text = format!(
+        "{} of at most {} workers: {} running, {} blocked, {} asleep; {} connections, {} waiting, {} ready\n\n",
         census.threads,
         census.most_threads,
         census.running,
@@ -80,30 +88,49 @@ pub(super) fn ps(snapshot: &Snapshot) -> String {
         census.conversations,
         census.waiting,
         census.ready,
-        table(&rows),
-    )
-}
-
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.into_iter().map(|cell| if cell.is_empty() { "-" } else { cell }.to_owned()).collect()
+    );
+    let mut table = Table::new(&["WORKER", "STATE", "FOR", "REQUEST"]);
+    for worker in &census.workers {
+        let id = request_id(worker).unwrap_or_default();
+        table.row(&[&worker.number.to_string(), worker.doing.word(), &short(worker.time), &id]);
+    }
+    table.write(&mut text);
+    text
 }
 
 /// Columns as wide as their widest cell, two spaces between.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| wide(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+struct Table {
+    rows: Vec<Vec<String>>,
+    widths: Vec<usize>,
+}
+
+impl Table {
+    fn new(head: &[&str]) -> Table {
+        let mut table = Table { rows: Vec::new(), widths: vec![0; head.len()] };
+        table.row(head);
+        table
     }
-    text
+
+    /// What is empty is written as `-`.
+    fn row(&mut self, cells: &[&str]) {
+        let mut row = Vec::new();
+        for (cell, width) in cells.iter().zip(&mut self.widths) {
+            let cell = if cell.is_empty() { "-" } else { *cell };
+            *width = (*width).max(cell.chars().count());
+            row.push(cell.to_owned());
+        }
+        self.rows.push(row);
+    }
+
+    fn write(&self, text: &mut String) {
+        for row in &self.rows {
+            for (cell, width) in row.iter().zip(&self.widths) {
+                let _ = write!(text, "{cell:<width$}  ");
+            }
+            text.truncate(text.trim_end_matches(' ').len());
+            text.push('\n');
+        }
+    }
 }
 
 /// The two largest units: `350 ms`, `12 s`, `3 m 12 s`, `2 h 5 m`, `8 d 1 h`.
@@ -124,8 +151,11 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_no_line_ends_in_spaces() {
-        let rows = [row(["A", "LONG"]), row(["longer", ""]), row(["x", "y"])];
-        assert_eq!(table(&rows), "A       LONG\nlonger  -\nx       y\n");
+        let (mut table, mut text) = (Table::new(&["A", "LONG"]), String::new());
+        table.row(&["longer", ""]);
+        table.row(&["x", "y"]);
+        table.write(&mut text);
+        assert_eq!(text, "A       LONG\nlonger  -\nx       y\n");
     }
 
     #[test]
