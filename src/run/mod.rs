@@ -9,6 +9,7 @@ use std::io;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::admin;
 use crate::config::Config;
 use crate::logging::{self, AccessLog, Sinks};
 use crate::proxy::{ReverseProxyHandler, Site};
@@ -31,6 +32,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let sinks = Sinks::open(&config.access_log).map_err(cannot_log)?;
     let listen = config.listen.iter().map(|listen| Ok((sockets.open(listen)?, listen.address.clone())));
     let listeners = listen.collect::<Result<Vec<_>, String>>()?;
+    let admin = config.admin.as_ref().map(|listen| sockets.open(listen)).transpose()?;
     let notes = give_up_rights(&config)?;
     let logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
     for warning in config.warnings.iter().cloned().chain(sockets.warnings()) {
@@ -50,7 +52,12 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     for (listener, address) in listeners {
         serving.start(address, listener)?;
     }
-    let mut reload = Reload::new(config, arguments, sockets, proxy);
+    let status = admin::State::new(Arc::clone(&proxy), &workers);
+    status.set_listeners(serving.addresses());
+    if let Some(listener) = admin {
+        admin::start(listener, Arc::clone(&status))?;
+    }
+    let mut reload = Reload { present: config, arguments, sockets, proxy, status };
     let mut reload = |serving: &mut Serving<_>| reload.reload(serving);
     serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload))
 }
@@ -65,7 +72,7 @@ fn give_up_rights(config: &Config) -> Result<Vec<Note>, String> {
         ListenAddress::Unix(path) => folder(path),
         ListenAddress::Inet(_) => None,
     };
-    let sockets: Vec<PathBuf> = config.listen.iter().filter_map(socket_folder).collect();
+    let sockets: Vec<PathBuf> = config.listen.iter().chain(&config.admin).filter_map(socket_folder).collect();
     let binds = config.source.is_some();
     let needs = Needs { access_log: config.access_log.path(), sockets: &sockets, read: &read, binds };
     rights::give_up(config.user.as_ref(), config.sandbox, &needs)

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::admin;
 use crate::cli::{self, Outcome};
 use crate::config::Config;
 use crate::proxy::ReverseProxyHandler;
@@ -15,27 +16,25 @@ use crate::socketserver::Listener;
 /// What is needed to reload.
 pub(super) struct Reload {
     /// As it is in effect.
-    present: Config,
-    arguments: Vec<String>,
-    sockets: Sockets,
-    proxy: Arc<ReverseProxyHandler>,
+    pub(super) present: Config,
+    pub(super) arguments: Vec<String>,
+    pub(super) sockets: Sockets,
+    pub(super) proxy: Arc<ReverseProxyHandler>,
+    /// What the admin page is told.
+    pub(super) status: Arc<admin::State>,
 }
 
 impl Reload {
-    pub(super) fn new(
-        present: Config,
-        arguments: Vec<String>,
-        sockets: Sockets,
-        proxy: Arc<ReverseProxyHandler>,
-    ) -> Reload {
-        Reload { present, arguments, sockets, proxy }
-    }
-
     /// Reads the configuration anew. If anything is wrong with it, all stays as it is, and the log says why.
     pub(super) fn reload(&mut self, serving: &mut Serving<ReverseProxyHandler>) {
         match self.read().and_then(|next| self.take(next, serving)) {
-            Ok(()) => log::info!("reloaded: {}", self.present.summary()),
+            Ok(()) => {
+                log::info!("reloaded: {}", self.present.summary());
+                self.status.set_listeners(serving.addresses());
+                self.status.note_reload(Ok(()));
+            }
             Err(problems) => {
+                self.status.note_reload(Err(problems.join("\n")));
                 for line in problems.iter().flat_map(|problem| problem.lines()) {
                     log::error!("{line}");
                 }
@@ -72,7 +71,7 @@ impl Reload {
             }
         }
         let kept = |address: &ListenAddress| next.listen.iter().any(|listen| listen.address == *address);
-        let gone: Vec<_> = serving.addresses().filter(|address| !kept(address)).cloned().collect();
+        let gone: Vec<_> = serving.asked().filter(|address| !kept(address)).cloned().collect();
         for address in gone {
             serving.stop(&address);
         }
@@ -86,7 +85,7 @@ impl Reload {
         listen: &[ListenSettings],
         serving: &Serving<ReverseProxyHandler>,
     ) -> Result<Vec<(ListenAddress, Listener)>, String> {
-        let known: Vec<_> = serving.addresses().cloned().collect();
+        let known: Vec<_> = serving.asked().cloned().collect();
         let new = listen.iter().filter(|listen| !known.contains(&listen.address));
         new.map(|listen| Ok((listen.address.clone(), self.sockets.open(listen)?))).collect()
     }

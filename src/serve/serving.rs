@@ -26,6 +26,7 @@ pub struct Serving<H> {
 pub(super) struct Accepting {
     /// As it was asked for: where port 0 was, the port is another one.
     asked: ListenAddress,
+    address: ListenAddress,
     shutdown: ShutdownHandle,
     thread: JoinHandle<()>,
 }
@@ -69,7 +70,7 @@ impl<H: RequestHandler> Serving<H> {
         };
         let thread = thread::Builder::new().name(name).spawn(move || server.serve_forever()).map_err(cannot)?;
         log::info!("listening on {address}");
-        self.accepting.push(Accepting { asked, shutdown, thread });
+        self.accepting.push(Accepting { asked, address: address.clone(), shutdown, thread });
         Ok(address)
     }
 
@@ -85,8 +86,13 @@ impl<H: RequestHandler> Serving<H> {
     }
 
     /// All sockets that are accepted on, as they were asked for.
-    pub fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
+    pub fn asked(&self) -> impl Iterator<Item = &ListenAddress> {
         self.accepting.iter().map(|accepting| &accepting.asked)
+    }
+
+    /// All sockets that are accepted on, where they really are.
+    pub fn addresses(&self) -> impl Iterator<Item = ListenAddress> {
+        self.accepting.iter().map(|accepting| accepting.address.clone())
     }
 
     /// Waits for a signal.

@@ -3,6 +3,8 @@
 //! Python: the article's `LoadBalancer(server_list)` with `get_server` and `forward_request`. Departs: a backend that
 //! cannot be reached is passed over for another one, those that fail are left out for a while, and the list may change.
 
+mod tended;
+
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
@@ -13,10 +15,9 @@ use super::error::Error;
 use super::line::Spot;
 use super::members::{Common, Member, Members};
 use super::metrics::Tally;
-use super::upkeep::{Discovery, Found, Tended};
+use super::upkeep::Discovery;
 use crate::settings::Settings;
 use crate::settings::group::{GroupSettings, ServerSettings};
-use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Caller, Worker, is_exhausted};
 
 /// A group of backends, and how one is chosen.
@@ -310,47 +311,5 @@ impl LoadBalancer {
         for member in &self.members().list {
             member.backend.sweep(now);
         }
-    }
-}
-
-impl Tended for LoadBalancer {
-    fn settings(&self) -> &GroupSettings {
-        &self.settings
-    }
-
-    fn backends_found(&self, found: &[Found]) {
-        let before = self.members();
-        let members = Members::new(found, Some(&before), &self.settings, self.seed, &self.common);
-        let names: Vec<&str> = members.list.iter().map(|member| member.backend.label()).collect();
-        log::info!("group {}: {} backends: {}", self.name(), names.len(), names.join(" "));
-        *self.members.write().expect("no panic under the lock of members") = Arc::new(members);
-        self.common.line.call_all();
-    }
-
-    fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
-        let checked = |member: &Member| {
-            let backend = &member.backend;
-            (Arc::as_ptr(backend) as usize, backend.addresses()[0].clone(), backend.name().to_owned())
-        };
-        self.members().list.iter().map(checked).collect()
-    }
-
-    fn check_result(&self, id: usize, result: Result<(), String>) {
-        let members = self.members();
-        let Some(member) = members.list.iter().find(|member| Arc::as_ptr(&member.backend) as usize == id) else {
-            return;
-        };
-        let good = result.is_ok();
-        if let Some(change) = member.backend.health.check(result, Instant::now()) {
-            log::log!(if good { log::Level::Info } else { log::Level::Warn }, "backend {}: {change}", member.backend);
-            self.common.line.call_all();
-            if !good {
-                member.backend.tally.count_taken_out();
-            }
-        }
-    }
-
-    fn sweep(&self, now: Instant) {
-        self.sweep_idle(now);
     }
 }

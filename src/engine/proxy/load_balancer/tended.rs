@@ -1,0 +1,52 @@
+//! What goes on beside the traffic of a group, as its load balancer takes it in.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::LoadBalancer;
+use crate::proxy::members::{Member, Members};
+use crate::proxy::upkeep::{Found, Tended};
+use crate::settings::group::GroupSettings;
+use crate::settings::listen::ListenAddress;
+
+impl Tended for LoadBalancer {
+    fn settings(&self) -> &GroupSettings {
+        &self.settings
+    }
+
+    fn backends_found(&self, found: &[Found]) {
+        let before = self.members();
+        let members = Members::new(found, Some(&before), &self.settings, self.seed, &self.common);
+        let names: Vec<&str> = members.list.iter().map(|member| member.backend.label()).collect();
+        log::info!("group {}: {} backends: {}", self.name(), names.len(), names.join(" "));
+        *self.members.write().expect("no panic under the lock of members") = Arc::new(members);
+        self.common.line.call_all();
+    }
+
+    fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
+        let checked = |member: &Member| {
+            let backend = &member.backend;
+            (Arc::as_ptr(backend) as usize, backend.addresses()[0].clone(), backend.name().to_owned())
+        };
+        self.members().list.iter().map(checked).collect()
+    }
+
+    fn check_result(&self, id: usize, result: Result<(), String>) {
+        let members = self.members();
+        let Some(member) = members.list.iter().find(|member| Arc::as_ptr(&member.backend) as usize == id) else {
+            return;
+        };
+        let good = result.is_ok();
+        if let Some(change) = member.backend.health.check(result, Instant::now()) {
+            log::log!(if good { log::Level::Info } else { log::Level::Warn }, "backend {}: {change}", member.backend);
+            self.common.line.call_all();
+            if !good {
+                member.backend.tally.count_taken_out();
+            }
+        }
+    }
+
+    fn sweep(&self, now: Instant) {
+        self.sweep_idle(now);
+    }
+}
