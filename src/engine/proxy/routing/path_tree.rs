@@ -43,9 +43,8 @@ pub(super) enum Lead {
 }
 
 impl PathTree {
-    /// Adds a prefix that begins with `/` and has no empty and no dot segments, as place `number`. Quick if prefixes
-    /// come in order.
-    pub(super) fn add(&mut self, prefix: &str, number: usize) {
+    /// The place of a prefix, which begins with `/` and has no empty and no dot segments: if it is new, `number`.
+    pub(super) fn place(&mut self, prefix: &str, number: usize) -> usize {
         if self.nodes.is_empty() {
             self.nodes.push(Node::default());
         }
@@ -53,8 +52,11 @@ impl PathTree {
         for segment in prefix.split('/').filter(|segment| !segment.is_empty()) {
             at = self.child_or_new(at, segment.to_ascii_lowercase().as_bytes());
         }
-        let prefix = prefix.strip_suffix('/').unwrap_or(prefix).as_bytes().into();
-        self.nodes[at].places.push(Place { prefix, number });
+        let prefix = prefix.trim_end_matches('/').as_bytes();
+        self.place_of(at, prefix).unwrap_or_else(|| {
+            self.nodes[at].places.push(Place { prefix: prefix.into(), number });
+            number
+        })
     }
 
     fn child_or_new(&mut self, at: usize, segment: &[u8]) -> usize {
@@ -220,7 +222,7 @@ mod tests {
     fn tree() -> PathTree {
         let mut tree = PathTree::default();
         for (number, prefix) in PREFIXES.iter().enumerate() {
-            tree.add(prefix, number);
+            tree.place(prefix, number);
         }
         tree
     }
@@ -284,7 +286,7 @@ mod tests {
     fn a_tree_without_a_root_place_leads_nowhere() {
         let mut tree = PathTree::default();
         assert_eq!(tree.find(b"/"), Lead::Nowhere);
-        tree.add("/api", 7);
+        tree.place("/api", 7);
         assert_eq!(tree.find(b"/"), Lead::Nowhere);
         assert_eq!(tree.find(b"/api/x"), Lead::To(7));
         assert_eq!(tree.find(b"/x/../api"), Lead::Ambiguous);

@@ -42,16 +42,16 @@ impl Router {
             places: Vec::new(),
             one_for_all: false,
         };
-        let key = |number: usize| (routes[number].host.as_deref(), routes[number].path.trim_end_matches('/'));
-        let mut order: Vec<usize> = (0..routes.len()).collect();
-        order.sort_by(|a, b| key(*a).cmp(&key(*b)));
-        for same in order.chunk_by(|a, b| key(*a) == key(*b)) {
-            let (host, path) = key(same[0]);
-            let number = made.places.len();
-            made.tree_of(host).add(path, number);
-            made.places.push(same.to_vec());
+        for (number, route) in routes.iter().enumerate() {
+            let next = made.places.len();
+            let place = made.tree_of(route.host.as_deref()).place(&route.path, next);
+            if place == next {
+                made.places.push(Vec::new());
+            }
+            made.places[place].push(number);
         }
-        made.one_for_all = made.places.len() == 1 && key(order[0]) == (None, "");
+        let is_for_all = |route: &RouteSettings| route.host.is_none() && route.path.trim_end_matches('/').is_empty();
+        made.one_for_all = made.places.len() == 1 && is_for_all(&routes[0]);
         made
     }
 

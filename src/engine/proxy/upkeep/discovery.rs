@@ -2,7 +2,6 @@
 //!
 //! A name with several addresses is several backends. What cannot be looked up or read keeps its last good answer.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -27,11 +26,19 @@ pub struct Found {
 pub struct Discovery {
     servers: Vec<ServerSettings>,
     files: Vec<BackendFile>,
-    /// The last good answer for each name.
-    answers: HashMap<String, Vec<SocketAddr>>,
-    /// Names whose last look-up failed: the log is told once.
-    failing: HashSet<String>,
+    /// All names that were ever looked up: few enough to be gone through.
+    known: Vec<Known>,
     last: Vec<Found>,
+}
+
+/// A name that was looked up.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    /// The last good answer; empty if there was none.
+    addresses: Vec<SocketAddr>,
+    /// The last look-up failed: the log is told once.
+    failing: bool,
 }
 
 impl Discovery {
@@ -41,8 +48,7 @@ impl Discovery {
         Discovery {
             servers: group.servers.clone(),
             files: group.files.iter().map(|path| BackendFile::new(path)).collect(),
-            answers: HashMap::new(),
-            failing: HashSet::new(),
+            known: Vec::new(),
             last: Vec::new(),
         }
     }
@@ -59,7 +65,7 @@ impl Discovery {
 
     fn look_up_new_names(&mut self) {
         let mut names = self.names();
-        names.retain(|name| !self.answers.contains_key(name));
+        names.retain(|name| self.known(name).is_none_or(|known| known.addresses.is_empty()));
         for name in names {
             let answer = look_up(&name);
             self.note_answer(name, answer);
@@ -73,26 +79,39 @@ impl Discovery {
     /// The addresses that have to be looked up, each once.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let mut seen = HashSet::new();
-        let names = self.all_servers().map(|server| &server.address).filter(|address| fixed(address).is_none());
-        names.filter(|name| seen.insert(*name)).cloned().collect()
+        let mut names: Vec<String> = Vec::new();
+        for ServerSettings { address, .. } in self.all_servers() {
+            if fixed(address).is_none() && !names.contains(address) {
+                names.push(address.clone());
+            }
+        }
+        names
+    }
+
+    fn known(&self, name: &str) -> Option<&Known> {
+        self.known.iter().find(|known| known.name == name)
     }
 
     /// Takes in what a look-up has answered.
     pub fn note_answer(&mut self, name: String, answer: io::Result<Vec<SocketAddr>>) {
+        let place = self.known.iter().position(|known| known.name == name).unwrap_or_else(|| {
+            self.known.push(Known { name, addresses: Vec::new(), failing: false });
+            self.known.len() - 1
+        });
+        let Known { name, addresses, failing } = &mut self.known[place];
+        let failed_before = std::mem::replace(failing, answer.is_err());
         match answer {
-            Ok(addresses) => {
-                if self.failing.remove(&name) {
+            Ok(found) => {
+                if failed_before {
                     log::info!("{name}: found again");
                 }
-                self.answers.insert(name, addresses);
+                *addresses = found;
             }
-            Err(error) => {
-                if self.failing.insert(name.clone()) {
-                    let stays = if self.answers.contains_key(&name) { "its last addresses stay" } else { "trying on" };
-                    log::warn!("cannot look up {name}: {error}; {stays}");
-                }
+            Err(error) if !failed_before => {
+                let stays = if addresses.is_empty() { "trying on" } else { "its last addresses stay" };
+                log::warn!("cannot look up {name}: {error}; {stays}");
             }
+            Err(_) => {}
         }
     }
 
@@ -123,7 +142,7 @@ impl Discovery {
         for server in self.all_servers() {
             let here = match fixed(&server.address) {
                 Some(address) => vec![(address, Vec::new())],
-                None => self.answers.get(&server.address).map(|addresses| pair(addresses)).unwrap_or_default(),
+                None => self.known(&server.address).map(|known| pair(&known.addresses)).unwrap_or_default(),
             };
             found.extend(here.into_iter().map(|(address, alternatives)| {
                 let settings = server.clone();
@@ -144,10 +163,13 @@ fn fixed(address: &str) -> Option<ListenAddress> {
 
 /// Asks the system, which may take its time.
 pub(super) fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses: Vec<SocketAddr> = name.to_socket_addrs()?.collect();
-    // In an order of our own: many resolvers turn theirs with every answer, and that is no change.
-    addresses.sort_unstable();
-    addresses.dedup();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in name.to_socket_addrs()? {
+        // In an order of our own: many resolvers turn theirs with every answer, and that is no change.
+        if let Err(place) = addresses.binary_search(&address) {
+            addresses.insert(place, address);
+        }
+    }
     if addresses.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "it has no address")) } else { Ok(addresses) }
 }
 

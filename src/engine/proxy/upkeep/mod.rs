@@ -12,7 +12,6 @@ pub mod backend_file;
 pub mod checks;
 pub mod discovery;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -138,7 +137,7 @@ struct Checks {
     when: When,
     pool: ThreadPool,
     /// Backends whose check has not ended: none is checked twice at once.
-    under_way: Arc<Mutex<HashSet<usize>>>,
+    under_way: Arc<Mutex<Vec<usize>>>,
     due: Instant,
     random: SmallRng,
 }
@@ -159,14 +158,17 @@ impl Checks {
         // Many proxies that were started together shall not check together.
         self.due = now + self.when.interval.mul_f64(self.random.random_range(0.9..1.1));
         for (id, address, name) in group.checked_addresses() {
-            if !lock_set(&self.under_way).insert(id) {
+            let mut checked = lock_list(&self.under_way);
+            if checked.contains(&id) {
                 continue;
             }
+            checked.push(id);
+            drop(checked);
             let (group, under_way) = (Arc::downgrade(group), Arc::clone(&self.under_way));
             let (probe, timeout) = (self.probe.clone(), self.when.timeout);
             self.pool.execute(move || {
                 let result = checks::check(&address, &name, &probe, timeout);
-                lock_set(&under_way).remove(&id);
+                lock_list(&under_way).retain(|other| *other != id);
                 if let Some(group) = group.upgrade() {
                     group.check_result(id, result);
                 }
@@ -175,6 +177,6 @@ impl Checks {
     }
 }
 
-fn lock_set(under_way: &Mutex<HashSet<usize>>) -> MutexGuard<'_, HashSet<usize>> {
+fn lock_list(under_way: &Mutex<Vec<usize>>) -> MutexGuard<'_, Vec<usize>> {
     under_way.lock().expect("no panic under the lock of checks under way")
 }
