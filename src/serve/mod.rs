@@ -76,6 +76,8 @@ fn end<H>(serving: Serving<H>, logs: Reopener) -> Result<(), String> {
     let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || heed(signals, &logs));
     watching.map_err(|error| format!("no thread: {error}"))?;
     let until = deadline(Instant::now(), patience);
+    // Before the listeners close: whoever sees them closed may count on being told that its response is the last.
+    workers.announce_end();
     for accepting in &accepting {
         accepting.stop();
     }

@@ -133,11 +133,16 @@ impl Workers {
         }
     }
 
+    /// From now on conversations are told that the server stops: what ends does not begin again.
+    pub fn announce_end(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
     /// Ends idle conversations and waits until all others have ended too, or until `deadline`.
     /// Returns how many are left.
     #[must_use]
     pub fn drain(&self, deadline: Instant) -> usize {
-        self.0.draining.store(true, Ordering::Relaxed);
+        self.announce_end();
         let mut crew = self.0.crew();
         crew.room.drain(Instant::now());
         crew = self.0.call_somebody(crew);

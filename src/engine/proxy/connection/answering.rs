@@ -39,9 +39,7 @@ impl ClientConnection {
         let keep = in_step && exchange.may_keep() && !cx.worker.is_draining();
         let own_id = exchange.facts.id.text();
         let how = delivery(&exchange, keep, &own_id, &cx.site);
-        let id = how.id.map_or(own_id.as_bytes(), |id| id.value);
-        // A client's own identification is repeated in content only if it cannot be anything but that.
-        let id = std::str::from_utf8(id).ok().filter(|id| is_plain(id)).unwrap_or(&own_id);
+        let id = how.id.and_then(|id| std::str::from_utf8(id.value).ok()).unwrap_or(&own_id);
         let bytes = answer::send_error(error, id, how, self.client.output.bytes());
         exchange.facts.bytes = bytes;
         self.send_answer(exchange, keep, cx)
@@ -126,6 +124,11 @@ impl ClientConnection {
 fn delivery<'a>(exchange: &'a Exchange, keep: bool, own_id: &'a str, site: &'a Site) -> Delivery<'a> {
     let mut how = Delivery::to(&exchange.request, keep);
     how.id = site.id_for(&exchange.request, own_id);
+    if let Some(id) = &mut how.id
+        && !is_plain(id.value)
+    {
+        id.value = own_id.as_bytes(); // An answer of ours repeats nothing that could be anything but an identification.
+    }
     if let Some(route) = &exchange.route {
         how.edits = &route.settings.response_headers;
     }
@@ -133,6 +136,6 @@ fn delivery<'a>(exchange: &'a Exchange, keep: bool, own_id: &'a str, site: &'a S
 }
 
 /// Letters, digits and a few marks, and not many.
-fn is_plain(id: &str) -> bool {
-    id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+fn is_plain(id: &[u8]) -> bool {
+    id.len() <= 64 && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
