@@ -169,6 +169,7 @@ impl RequestHead {
     /// The method, a token; compared with case (RFC 9110 §9.1).
     #[must_use]
     #[doc(alias = "command")]
+    #[inline]
     pub fn method(&self) -> &[u8] {
         self.headers.part(self.method)
     }
@@ -176,6 +177,7 @@ impl RequestHead {
     /// The request target, byte for byte as it came (RFC 9112 §3.2).
     #[must_use]
     #[doc(alias = "path")]
+    #[inline]
     pub fn target(&self) -> &[u8] {
         self.headers.part(self.target)
     }

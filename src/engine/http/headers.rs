@@ -34,12 +34,14 @@ pub(super) struct Span {
 
 impl Span {
     /// Where `part` stands in `whole`, of which it is a slice.
+    #[inline]
     pub(super) fn of(part: &[u8], whole: &[u8]) -> Span {
         let start = part.as_ptr() as usize - whole.as_ptr() as usize;
         let narrow = |offset: usize| u32::try_from(offset).expect("heads are limited");
         Span { start: narrow(start), end: narrow(start + part.len()) }
     }
 
+    #[inline]
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -73,11 +75,13 @@ impl Headers {
         }
     }
 
+    #[inline]
     pub(super) fn part(&self, span: Span) -> &[u8] {
         &self.text[span.range()]
     }
 
     /// All field lines, in order.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = FieldLine<'_>> {
         self.lines.iter().map(|line| FieldLine {
             field: line.field,
@@ -87,12 +91,14 @@ impl Headers {
     }
 
     /// The values of all lines of one field, in order.
+    #[inline]
     pub fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
         self.lines.iter().filter(move |line| line.field == field).map(|line| self.part(line.value))
     }
 
     /// The value of the first line of one field.
     #[must_use]
+    #[inline]
     pub fn first(&self, field: Field) -> Option<&[u8]> {
         self.values(field).next()
     }
@@ -107,6 +113,7 @@ impl Headers {
 
     /// As [`Headers::get`], for a name whose `field` was told apart before: most lines are passed over by it alone.
     #[must_use]
+    #[inline]
     pub fn get_known(&self, field: Field, name: &str) -> Option<&[u8]> {
         if field == Field::Other { self.get(name) } else { self.first(field) }
     }
@@ -115,6 +122,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`MessageError::Malformed`] with `reason` if there is more than one line.
+    #[inline]
     pub fn only(&self, field: Field, reason: &'static str) -> Result<Option<&[u8]>, MessageError> {
         let mut values = self.values(field);
         let first = values.next();
@@ -138,12 +146,14 @@ impl Headers {
 }
 
 /// The members of a comma-separated list; empty ones do not count (RFC 9110 §5.6.1).
+#[inline]
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 
 /// Takes optional white space off both ends: SP and HTAB, nothing else (RFC 9110 §5.6.3).
 #[must_use]
+#[inline]
 pub fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

@@ -1,6 +1,7 @@
 //! Numbers as text, without the formatting machinery: it costs as much as parsing a small head does.
 
 /// Appends a number in decimal digits.
+#[inline]
 pub fn append_decimal(number: u64, out: &mut Vec<u8>) {
     append_digits::<10>(number, out);
 }
@@ -10,6 +11,7 @@ pub fn append_hexadecimal(number: u64, out: &mut Vec<u8>) {
     append_digits::<16>(number, out);
 }
 
+#[inline]
 fn append_digits<const BASE: u64>(mut number: u64, out: &mut Vec<u8>) {
     let start = out.len();
     loop {

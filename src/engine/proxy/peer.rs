@@ -35,15 +35,18 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    #[inline]
     pub(super) fn route(&self) -> &Route {
         self.route.as_deref().expect("an exchange that goes on has a route")
     }
 
     /// Timeouts and limits of the exchange.
+    #[inline]
     pub(super) fn settings(&self) -> &Settings {
         &self.route().settings.settings
     }
 
+    #[inline]
     pub(super) fn balancer(&self) -> &LoadBalancer {
         self.route().balancer.as_deref().expect("an exchange that goes on is forwarded")
     }

@@ -26,6 +26,7 @@ pub struct IdField<'a> {
 
 impl IdField<'_> {
     /// Appends it, unless the message has one of its own.
+    #[inline]
     pub(super) fn append_to(&self, headers: &Headers, out: &mut Vec<u8>) {
         if headers.get_known(self.field, self.name).is_none() {
             append_field(self.name.as_bytes(), self.value, out);
@@ -229,6 +230,7 @@ fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: 
 }
 
 /// One field line.
+#[inline]
 pub fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
@@ -237,6 +239,7 @@ pub fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// One field line with a number for its value.
+#[inline]
 pub fn append_number_field(name: &str, value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");

@@ -18,6 +18,7 @@ pub enum PeerAddress {
 impl PeerAddress {
     /// The IP address, an IPv4 one that came mapped into IPv6 as IPv4; `None` over a Unix socket.
     #[must_use]
+    #[inline]
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             PeerAddress::Inet(address) => Some(address.ip().to_canonical()),

@@ -11,6 +11,7 @@ pub trait Lendable {
 }
 
 impl Lendable for Buffer {
+    #[inline]
     fn vector(&mut self) -> &mut Vec<u8> {
         self.close_up();
         &mut self.bytes
@@ -18,6 +19,7 @@ impl Lendable for Buffer {
 }
 
 impl Lendable for Outgoing {
+    #[inline]
     fn vector(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -33,17 +35,20 @@ pub struct Buffer {
 impl Buffer {
     /// What is there, oldest first.
     #[must_use]
+    #[inline]
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
     /// Whether nothing is there.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
     /// Takes `length` bytes away, from the start.
+    #[inline]
     pub fn consume(&mut self, length: usize) {
         self.start += length;
         debug_assert!(self.start <= self.bytes.len(), "no more is used than is there");
@@ -83,6 +88,7 @@ impl Buffer {
     }
 
     /// Moves what is there to the front.
+    #[inline]
     fn close_up(&mut self) {
         if self.start > 0 {
             self.bytes.drain(..self.start);

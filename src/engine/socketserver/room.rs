@@ -114,6 +114,7 @@ impl Room {
     }
 
     /// Whether one of the things that `ticket` waits for has happened.
+    #[inline]
     fn heard(&self, ticket: &Ticket) -> bool {
         let own = self.places[ticket.at.0 as usize].fired;
         let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.0 as usize].fired);
@@ -121,6 +122,7 @@ impl Room {
     }
 
     /// Takes the edges of both sockets out.
+    #[inline]
     fn collect(&mut self, ticket: &Ticket) -> Wake {
         let own = self.places[ticket.at.0 as usize].fired.take();
         let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.0 as usize].fired.take());

@@ -105,11 +105,13 @@ impl Socket {
     /// # Panics
     /// If the socket was made by [`Socket::new`]: it cannot wait.
     #[must_use]
+    #[inline]
     pub fn token(&self) -> Token {
         self.place.as_ref().expect("only registered sockets wait in the room").token
     }
 
     /// Takes in what the poller told about this socket.
+    #[inline]
     pub fn note(&mut self, edges: Readiness) {
         if edges.intersects(Readiness::READ) {
             self.readable = true;

@@ -139,11 +139,13 @@ impl Site {
     }
 
     /// The identification of a request: its own, if it brought one, else `made`.
+    #[inline]
     pub(in crate::proxy) fn id_of<'a>(&'a self, request: &'a RequestHead, made: &'a str) -> &'a [u8] {
         self.id_for(request, made).map_or(made.as_bytes(), |id| id.value)
     }
 
     /// The field that identifies a request, if there is such a field.
+    #[inline]
     pub(in crate::proxy) fn id_for<'a>(&'a self, request: &'a RequestHead, made: &'a str) -> Option<IdField<'a>> {
         let name = self.settings.request_id.as_deref()?;
         let value = request.headers.get_known(self.id_field, name).unwrap_or(made.as_bytes());
