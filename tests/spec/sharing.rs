@@ -1,6 +1,6 @@
-//! Nobody can take what all share: neither one client's address nor one backend holds a worker while it makes us wait,
-//! however many connections it has. So with two workers, and hundreds of such connections for each, everybody else is
-//! served as ever.
+//! Nobody can take what all share: neither one client's address nor one group of backends holds a worker while it makes
+//! us wait, however many connections it has. So with two workers, and hundreds of such connections for each, everybody
+//! else is served as ever.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::backend::{Connection, ScriptedBackend, ok};
 use crate::support::client::Client;
+use crate::support::configuration::Configured;
 use crate::support::proxy::Proxy;
 use crate::support::refusal::FullQueue;
 use crate::support::{each_row, eventually, get, post};
@@ -113,38 +114,35 @@ fn one_address_cannot_take_the_workers_from_the_others() {
     });
 }
 
-/// An address of loopback whose requests the proxy sends to the backend that `is_meant` tells by its first answer.
-fn address_for(proxy: &Proxy, is_meant: impl Fn(&mut Client) -> bool) -> Ipv4Addr {
-    let candidates = (1..=100).map(|last| Ipv4Addr::new(127, 0, 3, last));
-    let meant = |own: &Ipv4Addr| {
-        let mut client = Client::connect_from(*own, proxy.address());
-        client.send(get("/"));
-        is_meant(&mut client)
-    };
-    candidates.into_iter().find(meant).expect("one in two, a hundred times")
-}
-
-/// One backend that cannot be connected to, or never answers, delays no request to another, however many wait for it.
+/// One group of backends that cannot be connected to, or never answers, or takes one request at a time, delays no request
+/// to another group, however many wait for it.
 #[test]
-fn one_backend_cannot_take_the_workers_from_the_others() {
-    each_row(&["it is not reached", "it never answers"], |row| {
+fn one_group_of_backends_cannot_take_the_workers_from_the_others() {
+    each_row(&["it is not reached", "it never answers", "it takes one at a time"], |row| {
         let (full, silent, well) = (FullQueue::new(), ScriptedBackend::silent(), backend());
-        let stuck = if *row == "it never answers" { silent.address() } else { full.address() };
-        let (stuck, well) = (stuck.to_string(), well.address().to_string());
-        // By the client's address; and what fails stays in, as if it were the only one of a group.
-        let proxy = proxy(&["--to", &stuck, "--to", &well, "--balance", "hash", "--set", "backends.max_fails=0"]);
-        let ordinary = address_for(&proxy, |client| !client.is_quiet_for(Duration::from_secs(1)));
-        let unlucky = address_for(&proxy, |client| client.is_quiet_for(Duration::from_millis(300)));
-        let waiting: Vec<_> = (0..MANY)
-            .map(|_| {
-                let mut client = Client::connect_from(unlucky, proxy.address());
-                client.send(get("/"));
-                client
-            })
-            .collect();
+        let stuck = if *row == "it is not reached" { full.address() } else { silent.address() };
+        let most = if *row == "it takes one at a time" { ", max_requests = 1" } else { "" };
+        let proxy = Configured::with(&format!(
+            "[server]
+            workers = {{ max = 2 }}
+            [timeouts]
+            connect = \"60s\"
+            queue = \"60s\"
+            [backends.stuck]
+            servers = [{{ address = \"{stuck}\"{most} }}]
+            [backends.well]
+            servers = [\"{}\"]
+            [[route]]
+            path = \"/stuck\"
+            to = \"stuck\"
+            [[route]]
+            to = \"well\"",
+            well.address()
+        ));
+        let waiting: Vec<_> = (0..MANY).map(|_| proxy.send(get("/stuck"))).collect();
         let sockets = || proxy.descriptors().iter().filter(|kind| *kind == "socket").count();
-        eventually(|| format!("{MANY} wait for the backend, {} sockets", sockets()), || sockets() >= 2 * MANY);
-        assert_served_soon(&proxy, ordinary);
+        eventually(|| format!("{MANY} wait for the group, {} sockets", sockets()), || sockets() > MANY);
+        assert_served_soon(&proxy, ORDINARY);
         drop(waiting);
     });
 }
