@@ -456,7 +456,7 @@ fn usr1_opens_the_access_log_anew() {
 fn hup_without_a_configuration_file_changes_nothing() {
     let mut proxy = Footbridge::start(&format!("--listen 0 --to {}", backend()));
     proxy.signal(Signal::HUP);
-    proxy.wait_for("WARN signal HUP: there is no configuration file");
+    proxy.wait_for("ERROR not reloaded: the configuration stays as it was");
     ask(TcpStream::connect(proxy.address()).unwrap(), "");
     proxy.stop();
 }
