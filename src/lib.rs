@@ -17,17 +17,18 @@
 //!    `httparse`, and what the grammar forbids is refused.
 //! 5. **The framing.** [`http::framing`] decides where the content ends, once. What could be read in two ways is
 //!    answered with 400 ([`proxy::answer`]) and reaches no backend.
-//! 6. **The request as it goes on.** [`proxy::request`] makes the head for the backend: hop-by-hop fields out
-//!    ([`proxy::hop_by_hop`]), Via and X-Forwarded in, everything else as it came.
+//! 6. **The route.** [`proxy::routing`] finds it by host and path; it names the group of backends, limits and changes.
 //! 7. **The backend.** [`proxy::load_balancer`] chooses one; [`proxy::backend`] has an idle connection to it, or
 //!    connects.
-//! 8. **Sending.** [`proxy::exchange`] sends the head, and [`http::relay`] the content, with `std::io::copy` between a
+//! 8. **The request as it goes on.** [`proxy::request`] makes the head for the backend: hop-by-hop fields out
+//!    ([`proxy::hop_by_hop`]), Via and X-Forwarded in, everything else as it came.
+//! 9. **Sending.** [`proxy::exchange`] sends the head, and [`http::relay`] the content, with `std::io::copy` between a
 //!    reader that takes the framing off and a writer that puts it on ([`http::body`]).
-//! 9. **Waiting again.** Until the backend answers, the exchange sits in the room, listening to both sockets, and the
+//! 10. **Waiting again.** Until the backend answers, the exchange sits in the room, listening to both sockets, and the
 //!    worker serves others.
-//! 10. **The response.** Its head is parsed and framed as strictly, made into the client's ([`proxy::response`]), and
+//! 11. **The response.** Its head is parsed and framed as strictly, made into the client's ([`proxy::response`]), and
 //!     its content relayed as it comes: an event leaves when it came.
-//! 11. **The end.** If everything was complete, and only then, the backend's connection is given back, on the last line
+//! 12. **The end.** If everything was complete, and only then, the backend's connection is given back, on the last line
 //!     of the happy path. An access line is written ([`access`]), and the client's connection goes back to the room.
 //!
 //! # The layers
