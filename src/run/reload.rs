@@ -34,7 +34,9 @@ impl Reload {
                 self.status.note_reload(Ok(()));
             }
             Err(problems) => {
-                self.status.note_reload(Err(problems.join("\n")));
+                // Without the lines of the file: the page has no room for them.
+                let first: Vec<&str> = problems.iter().filter_map(|problem| problem.lines().next()).collect();
+                self.status.note_reload(Err(first.join("; ")));
                 for line in problems.iter().flat_map(|problem| problem.lines()) {
                     log::error!("{line}");
                 }
