@@ -25,7 +25,7 @@
 //! 9. **Sending.** [`proxy::exchange`] sends the head, and [`http::relay`] the content, with `std::io::copy` between a
 //!    reader that takes the framing off and a writer that puts it on ([`http::body`]).
 //! 10. **Waiting again.** Until the backend answers, the exchange sits in the room, listening to both sockets, and the
-//!    worker serves others.
+//!     worker serves others.
 //! 11. **The response.** Its head is parsed and framed as strictly, made into the client's ([`proxy::response`]), and
 //!     its content relayed as it comes: an event leaves when it came.
 //! 12. **The end.** If everything was complete, and only then, the backend's connection is given back, on the last line
