@@ -71,7 +71,7 @@ impl ClientConnection {
         let now = Instant::now();
         let client = Peer { socket, address, input: Buffer::default(), output: Outgoing::default() };
         let stage = Stage::Head { since: now };
-        let timeouts = handler.site().settings().settings.timeouts.clone();
+        let timeouts = handler.site().settings().timeouts.clone();
         let connection = ClientConnection { handler, client, stage, scan: HeadScan::default(), served: false };
         let ticket = connection.await_head(now, &timeouts);
         Next::Wait(Box::new(connection), ticket)
@@ -116,7 +116,7 @@ impl ClientConnection {
     ///
     /// Python: `handle_one_request`, `parse_request`.
     fn read_request(&mut self, since: Instant, cx: &mut Context<'_>) -> Then {
-        let limits = HeadLimits::of_request(&cx.site.settings().settings.limits);
+        let limits = HeadLimits::of_request(&cx.site.settings().limits);
         loop {
             self.skip_empty_line();
             match self.scan.find_end(self.client.input.unread(), &limits) {
@@ -134,7 +134,7 @@ impl ClientConnection {
             }
         }
         let since = if let Stage::Head { since } = self.stage { since } else { since };
-        let ticket = self.await_head(since, &cx.site.settings().settings.timeouts);
+        let ticket = self.await_head(since, &cx.site.settings().timeouts);
         if self.client.input.is_empty() && (std::mem::take(&mut cx.leave) || cx.worker.is_draining()) {
             let until = since + FIRST_WORDS;
             if self.served || !cx.worker.is_draining() || until <= cx.now {
@@ -187,7 +187,7 @@ impl ClientConnection {
         if let Err(error) = exchange.begin(&self.client, cx) {
             return self.fail(exchange, &error, cx);
         }
-        if waited > cx.site.settings().settings.timeouts.queue {
+        if waited > cx.site.settings().timeouts.queue {
             return self.fail(exchange, &Error::Busy, cx); // A full house must say so (timeouts.queue).
         }
         match request::max_forwards(&exchange.request) {

@@ -6,24 +6,28 @@ use std::sync::Arc;
 use super::route::{self, Route};
 use super::router::{Found, Router};
 use crate::http::{Field, MessageError, RequestHead};
+use crate::network::Network;
 use crate::proxy::error::Error;
 use crate::proxy::load_balancer::LoadBalancer;
 use crate::proxy::request::IdField;
 use crate::proxy::upkeep;
-use crate::settings::group::GroupSettings;
-use crate::settings::route::{Action, RouteSettings};
+use crate::settings::Settings;
+use crate::settings::route::Action;
 use crate::settings::site::SiteSettings;
 
 /// Groups, routes, and what is common to them. It never changes: another one takes its place, and requests end with the
 /// one that they began with.
 #[derive(Debug)]
 pub struct Site {
-    settings: SiteSettings,
+    settings: Settings,
+    trusted: Vec<Network>,
+    request_id: Option<String>,
+    /// Which field that names.
+    id_field: Field,
+    seed: Option<u64>,
     groups: Vec<Arc<LoadBalancer>>,
     routes: Vec<Arc<Route>>,
     router: Router,
-    /// Which field [`SiteSettings::request_id`] names.
-    id_field: Field,
 }
 
 impl Site {
@@ -32,26 +36,22 @@ impl Site {
     ///
     /// Routes whose group does not exist are left out: a configuration that was checked has none.
     #[must_use]
-    pub fn new(settings: SiteSettings, last: Option<&Site>) -> Site {
-        let group = |group: &GroupSettings| {
-            let before = last.and_then(|last| last.groups.iter().find(|before| before.name() == group.name));
-            match before {
-                Some(before)
-                    if before.group() == group && last.is_some_and(|last| last.settings.seed == settings.seed) =>
-                {
+    pub fn new(mut settings: SiteSettings, last: Option<&Site>) -> Site {
+        let (seed, mut groups) = (settings.seed, Vec::new());
+        for group in std::mem::take(&mut settings.groups) {
+            let before = last.and_then(|last| last.group(&group.name));
+            groups.push(match before {
+                Some(before) if *before.group() == group && last.is_some_and(|last| last.seed == seed) => {
                     Arc::clone(before)
                 }
-                before => {
-                    Arc::new(LoadBalancer::succeeding(group.clone(), settings.seed, before.map(|before| &**before)))
-                }
-            }
-        };
-        let groups: Vec<_> = settings.groups.iter().map(group).collect();
+                before => Arc::new(LoadBalancer::succeeding(group, seed, before.map(|before| &**before))),
+            });
+        }
         Site::over(groups, settings)
     }
 
     /// Over one group that exists, and every request to it.
-    pub(in crate::proxy) fn of_one(balancer: Arc<LoadBalancer>, settings: &crate::settings::Settings) -> Site {
+    pub(in crate::proxy) fn of_one(balancer: Arc<LoadBalancer>, settings: &Settings) -> Site {
         let mut site = SiteSettings::one_group(balancer.group().clone(), settings);
         for route in &mut site.routes {
             route.settings = settings.clone();
@@ -59,7 +59,8 @@ impl Site {
         Site::over(vec![balancer], site)
     }
 
-    fn over(groups: Vec<Arc<LoadBalancer>>, mut settings: SiteSettings) -> Site {
+    fn over(groups: Vec<Arc<LoadBalancer>>, settings: SiteSettings) -> Site {
+        let SiteSettings { settings, trusted, request_id, mut routes, seed, .. } = settings;
         for balancer in &groups {
             if let Some(discovery) = balancer.take_discovery() {
                 upkeep::tend(balancer, discovery);
@@ -69,18 +70,19 @@ impl Site {
             Action::Forward { group } => groups.iter().find(|balancer| balancer.name() == group).map(Arc::clone),
             Action::Redirect { .. } | Action::Respond { .. } => None,
         };
-        let leads_nowhere = |action: &Action| matches!(action, Action::Forward { .. }) && balancer(action).is_none();
-        settings.routes.retain(|route| !leads_nowhere(&route.action));
-        let route =
-            |route: &RouteSettings| Arc::new(Route { settings: route.clone(), balancer: balancer(&route.action) });
-        let routes = settings.routes.iter().map(route).collect();
-        let id_field = settings.request_id.as_deref().map_or(Field::Other, |name| Field::named(name.as_bytes()));
-        Site { router: Router::new(&settings.routes), groups, routes, settings, id_field }
+        routes.retain(|route| !matches!(route.action, Action::Forward { .. }) || balancer(&route.action).is_some());
+        let router = Router::new(&routes);
+        let mut taking = Vec::new();
+        for settings in routes {
+            taking.push(Arc::new(Route { balancer: balancer(&settings.action), settings }));
+        }
+        let id_field = request_id.as_deref().map_or(Field::Other, |name| Field::named(name.as_bytes()));
+        Site { settings, trusted, request_id, id_field, seed, groups, routes: taking, router }
     }
 
-    /// What it was made of.
+    /// Timeouts and limits until a request has a route.
     #[must_use]
-    pub fn settings(&self) -> &SiteSettings {
+    pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
@@ -114,13 +116,13 @@ impl Site {
     }
 
     pub(in crate::proxy) fn trusts(&self, peer: Option<IpAddr>) -> bool {
-        self.settings.trusted.iter().any(|network| network.contains(peer))
+        self.trusted.iter().any(|network| network.contains(peer))
     }
 
     /// Who the client is: the peer, or, if that is a proxy that is believed, whom it names in X-Forwarded-For: the last
     /// address there that is no such proxy's.
     pub(in crate::proxy) fn client(&self, peer: Option<IpAddr>, request: &RequestHead) -> Option<IpAddr> {
-        if self.settings.trusted.is_empty() || !self.trusts(peer) {
+        if self.trusted.is_empty() || !self.trusts(peer) {
             return peer;
         }
         let mut client = peer;
@@ -147,7 +149,7 @@ impl Site {
     /// The field that identifies a request, if there is such a field.
     #[inline]
     pub(in crate::proxy) fn id_for<'a>(&'a self, request: &'a RequestHead, made: &'a str) -> Option<IdField<'a>> {
-        let name = self.settings.request_id.as_deref()?;
+        let name = self.request_id.as_deref()?;
         let value = request.headers.get_known(self.id_field, name).unwrap_or(made.as_bytes());
         Some(IdField { field: self.id_field, name, value })
     }
