@@ -33,6 +33,16 @@ pub fn split_absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     Some(rest.split_at(end))
 }
 
+/// The host of an authority, without its port; the brackets of an IPv6 address stay.
+#[must_use]
+pub fn host_of(authority: &[u8]) -> &[u8] {
+    match authority.iter().rposition(|byte| *byte == b':') {
+        // The colons of an IPv6 address stand in brackets.
+        Some(colon) if !authority[colon..].contains(&b']') => &authority[..colon],
+        _ => authority,
+    }
+}
+
 /// Whether a Host value or an absolute target's authority is `uri-host [":" port]`: no userinfo, which RFC 9110 §4.2.4
 /// wants treated as an error, and no list.
 #[must_use]

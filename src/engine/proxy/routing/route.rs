@@ -38,7 +38,7 @@ impl Route {
         while let Some((before, after)) = rest.split_once('{') {
             location.extend_from_slice(before.as_bytes());
             let (value, after) = match after.split_once('}') {
-                Some(("host", after)) => (host_of(authority(request)), after),
+                Some(("host", after)) => (target::host_of(authority(request)), after),
                 Some(("uri", after)) => (path_and_query(request), after),
                 _ => (&b"{"[..], after),
             };
@@ -54,13 +54,6 @@ impl Route {
 pub(in crate::proxy) fn authority(request: &RequestHead) -> &[u8] {
     let absolute = target::split_absolute(request.target()).map(|(authority, _)| authority);
     absolute.or_else(|| request.headers.first(Field::Host)).unwrap_or_default()
-}
-
-fn host_of(authority: &[u8]) -> &[u8] {
-    match authority.iter().rposition(|byte| *byte == b':') {
-        Some(colon) if !authority[colon..].contains(&b']') => &authority[..colon],
-        _ => authority,
-    }
 }
 
 /// The target in origin-form; `/` for `*` and for an absolute target without a path.

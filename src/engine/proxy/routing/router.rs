@@ -2,6 +2,7 @@
 //! with the longest path. Their order does not matter.
 
 use super::path_tree::{Lead, PathTree};
+use crate::http::target;
 use crate::settings::route::RouteSettings;
 
 /// A name has no more bytes (RFC 1035 §2.3.4).
@@ -103,12 +104,8 @@ fn find<'a>(trees: &'a [(Box<[u8]>, PathTree)], name: &[u8]) -> Option<&'a PathT
 
 /// The name of an authority: without port and final dot, in lower case. Empty if it is longer than any.
 pub(super) fn name_of<'a>(authority: &[u8], room: &'a mut [u8; LONGEST_HOST]) -> &'a [u8] {
-    let end = match authority.iter().rposition(|byte| *byte == b':') {
-        // The colons of an IPv6 address stand in brackets.
-        Some(colon) if !authority[colon..].contains(&b']') => colon,
-        _ => authority.len(),
-    };
-    let name = authority[..end].strip_suffix(b".").unwrap_or(&authority[..end]);
+    let host = target::host_of(authority);
+    let name = host.strip_suffix(b".").unwrap_or(host);
     let Some(room) = room.get_mut(..name.len()) else { return &[] };
     room.copy_from_slice(name);
     room.make_ascii_lowercase();
