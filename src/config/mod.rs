@@ -10,7 +10,7 @@
 //! | `server`, `group`, `route`, `fields` | one kind of table each |
 //! | `values` | how a single value is read |
 //! | `mistakes` | positions become lines with a caret |
-//! | [`print`](mod@print) | the way back: a `Config` as TOML |
+//! | [`print`](mod@print), `writer` | the way back: a `Config` as TOML |
 
 pub(crate) mod account;
 mod fields;
@@ -25,6 +25,7 @@ mod table;
 mod tests;
 mod toml;
 pub(crate) mod values;
+mod writer;
 
 use std::fs::File;
 use std::io::Read;

@@ -1,9 +1,9 @@
 //! The way back: a [`Config`] as TOML. Input: a checked configuration. Output: a text that means the same; what has its
 //! default is left out.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 
+use super::writer::{Writer, key};
 use super::{Config, LISTEN, values};
 use crate::logging::AccessLog;
 use crate::settings::Settings;
@@ -16,30 +16,35 @@ use crate::settings::workers::WorkerSettings;
 /// The whole file.
 #[must_use]
 pub fn print(config: &Config) -> String {
-    let mut file = String::new();
-    head(&mut file, "[server]", &server(config));
+    let mut file = Writer::default();
+    file.table(&"[server]");
+    server(&mut file, config);
     let (site, default) = (&config.site, Settings::default());
     for name in ["timeouts", "limits", "retry", "health", "backends"] {
-        let mut table = Pairs::lines();
-        table.changed(name, &site.settings, &default);
-        head(&mut file, &format!("[{name}]"), &table);
+        file.table(&format_args!("[{name}]"));
+        file.changed(name, &site.settings, &default);
     }
     if config.listen != [SocketAddr::from(LISTEN).into()] {
         for one in &config.listen {
-            head(&mut file, "[[listen]]", &listen(one));
+            file.table(&"[[listen]]");
+            listen(&mut file, one);
         }
     }
     for one in &site.groups {
-        head(&mut file, &format!("[backends.{}]", key(&one.name)), &group(one, &site.settings));
+        file.table(&format_args!("[backends.{}]", key(&one.name)));
+        group(&mut file, one, &site.settings);
     }
-    let implied = |group: &GroupSettings| RouteSettings::all_to(&group.name, &group.settings);
-    if !matches!(&site.groups[..], [only] if site.routes == [implied(only)]) {
-        for one in &site.routes {
-            let base = site.groups.iter().find(|group| group_of(one) == Some(&group.name));
-            head(&mut file, "[[route]]", &route(one, base.map_or(&site.settings, |group| &group.settings)));
-        }
+    for one in &site.routes {
+        let base = site.groups.iter().find(|group| group_of(one) == Some(&group.name));
+        file.table(&"[[route]]");
+        route(&mut file, one, base.map_or(&site.settings, |group| &group.settings));
     }
-    file
+    // A single route that only says `to`, to a single group, goes without saying.
+    if site.groups.len() == 1 && site.routes.len() == 1 && file.has_one_line("to = ") {
+        file.take_back();
+    }
+    file.leave_out_if_empty();
+    file.out
 }
 
 /// The group that a route leads to.
@@ -47,271 +52,160 @@ pub(super) fn group_of(route: &RouteSettings) -> Option<&str> {
     if let Action::Forward { group } = &route.action { Some(group) } else { None }
 }
 
-/// A table with its keys, unless it says nothing.
-fn head(file: &mut String, head: &str, pairs: &Pairs) {
-    if !pairs.out.is_empty() {
-        let gap = if file.is_empty() { "" } else { "\n" };
-        file.extend([gap, head, "\n", &pairs.out]);
+fn server(file: &mut Writer, config: &Config) {
+    if let Some(admin) = &config.admin {
+        file.text("admin", &admin.address);
     }
-}
-
-/// Keys and values, one a line, or with commas.
-struct Pairs {
-    out: String,
-    inline: bool,
-}
-
-impl Pairs {
-    fn lines() -> Pairs {
-        Pairs { out: String::new(), inline: false }
-    }
-
-    fn inline() -> Pairs {
-        Pairs { out: String::new(), inline: true }
-    }
-
-    /// A value as it is to be written.
-    fn raw(&mut self, name: &str, value: &str) {
-        let (before, after) = match self.inline {
-            true if self.out.is_empty() => ("", ""),
-            true => (", ", ""),
-            false => ("", "\n"),
-        };
-        self.out.extend([before, name, " = ", value, after]);
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        self.raw(name, &string(text));
-    }
-
-    fn some_text(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(name, text);
-        }
-    }
-
-    fn number(&mut self, name: &str, number: u64) {
-        self.raw(name, &number.to_string());
-    }
-
-    /// Values as they are to be written, if there are any.
-    fn list(&mut self, name: &str, values: &[String]) {
-        if !values.is_empty() {
-            self.raw(name, &format!("[{}]", values.join(", ")));
-        }
-    }
-
-    fn texts(&mut self, name: &str, texts: &[String]) {
-        self.list(name, &texts.iter().map(|text| string(text)).collect::<Vec<_>>());
-    }
-
-    /// What is not set has no line.
-    fn flag(&mut self, name: &str, set: bool) {
-        if set {
-            self.raw(name, "true");
-        }
-    }
-
-    /// A table in the line, unless it says nothing.
-    fn table(&mut self, name: &str, pairs: &Pairs) {
-        if !pairs.out.is_empty() {
-            self.raw(name, &pairs.braces());
-        }
-    }
-
-    fn braces(&self) -> String {
-        format!("{{ {} }}", self.out)
-    }
-
-    /// The settings of that table that are not as in `base`.
-    fn changed(&mut self, table: &str, settings: &Settings, base: &Settings) {
-        self.differing(table, &settings.values(), &base.values());
-    }
-
-    fn differing(&mut self, table: &str, values: &[(&str, String)], base: &[(&str, String)]) {
-        for value in values.iter().filter(|value| !base.contains(value)) {
-            let Some(name) = value.0.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')) else { continue };
-            // Counts are numbers; what has a unit, and words, are texts.
-            if value.1.bytes().all(|byte| byte.is_ascii_digit()) {
-                self.raw(name, &value.1);
-            } else {
-                self.text(name, &value.1);
-            }
-        }
-    }
-
-    /// Tables of a group or route.
-    fn own_tables(&mut self, names: &[&str], settings: &Settings, base: &Settings) {
-        for name in names {
-            let mut table = Pairs::inline();
-            table.changed(name, settings, base);
-            self.table(name, &table);
-        }
-    }
-}
-
-fn server(config: &Config) -> Pairs {
-    let mut table = Pairs::lines();
-    table.some_text("admin", config.admin.as_ref().map(|admin| admin.address.to_string()).as_deref());
-    table.texts("trusted_proxies", &networks(&config.site.trusted));
+    file.texts("trusted_proxies", &config.site.trusted);
     match &config.access_log {
         AccessLog::Stdout => {}
-        AccessLog::Stderr => table.text("access_log", "stderr"),
-        AccessLog::Off => table.text("access_log", "off"),
-        AccessLog::Path(path) => table.text("access_log", &path.to_string_lossy()),
+        AccessLog::Stderr => file.text("access_log", &"stderr"),
+        AccessLog::Off => file.text("access_log", &"off"),
+        AccessLog::Path(path) => file.text("access_log", &path.display()),
     }
-    let format = values::LOG_FORMATS[1..].iter().find(|(_, format)| *format == config.log_format);
-    table.some_text("log_format", format.map(|(name, _)| *name));
-    let level = values::LOG_LEVELS[1..].iter().find(|(_, level)| *level == config.log_level);
-    table.some_text("log_level", level.map(|(name, _)| *name));
-    if config.site.request_id.as_deref() != Some(REQUEST_ID) {
-        table.text("request_id", config.site.request_id.as_deref().unwrap_or_default());
+    for (name, format) in &values::LOG_FORMATS[1..] {
+        if *format == config.log_format {
+            file.text("log_format", name);
+        }
     }
-    let mut workers = Pairs::inline();
-    workers.differing("workers", &config.workers.values(), &WorkerSettings::default().values());
-    table.table("workers", &workers);
+    for (name, level) in &values::LOG_LEVELS[1..] {
+        if *level == config.log_level {
+            file.text("log_level", name);
+        }
+    }
+    match config.site.request_id.as_deref() {
+        Some(REQUEST_ID) => {}
+        other => file.text("request_id", &other.unwrap_or_default()),
+    }
+    let workers = file.open("workers", "{ ");
+    file.differing("workers", &config.workers.values(), &WorkerSettings::default().values());
+    file.close(workers, " }");
     if let Some(user) = &config.user {
-        table.text("user", &user.name);
-        table.text("group", &user.gid.to_string());
+        file.text("user", &user.name);
+        file.text("group", &user.gid);
     }
     if !config.sandbox {
-        table.raw("sandbox", "false");
+        file.value("sandbox", &false);
     }
     if let Some(seed) = config.site.seed {
-        table.number("seed", seed);
+        file.value("seed", &seed);
     }
-    table
 }
 
-fn listen(one: &ListenSettings) -> Pairs {
-    let mut table = Pairs::lines();
-    table.text("address", &one.address.to_string());
+fn listen(file: &mut Writer, one: &ListenSettings) {
+    file.text("address", &one.address);
     if let Some(mode) = one.mode {
-        table.text("mode", &format!("{mode:04o}"));
+        file.text("mode", &format_args!("{mode:04o}"));
     }
-    table
 }
 
-fn group(group: &GroupSettings, base: &Settings) -> Pairs {
-    let mut table = Pairs::lines();
-    let files = group.files.iter().map(|file| string(&format!("file:{}", file.display())));
-    table.list("servers", &group.servers.iter().map(one_server).chain(files).collect::<Vec<_>>());
-    let mut by = Pairs::inline();
+fn group(file: &mut Writer, group: &GroupSettings, base: &Settings) {
+    let servers = file.open("servers", "[");
+    for server in &group.servers {
+        file.element();
+        one_server(file, server);
+    }
+    for path in &group.files {
+        file.element();
+        file.string(&format_args!("file:{}", path.display()));
+    }
+    file.close(servers, "]");
     match &group.balance {
         Balance::Random => {}
-        Balance::Hash(HashKey::Header(name)) => by.text("hash", &format!("header:{name}")),
-        Balance::Hash(HashKey::Cookie(name)) => by.text("hash", &format!("cookie:{name}")),
-        named => table.text("balance", named.name()),
+        Balance::Hash(HashKey::Header(name)) => hash(file, "header", name),
+        Balance::Hash(HashKey::Cookie(name)) => hash(file, "cookie", name),
+        named => file.text("balance", named),
     }
-    table.table("balance", &by);
     match &group.host {
         HostSent::Client => {}
-        HostSent::Backend => table.text("host", "backend"),
-        HostSent::Literal(host) => table.text("host", host),
+        HostSent::Backend => file.text("host", &"backend"),
+        HostSent::Literal(host) => file.text("host", host),
     }
-    table.flag("fail_on_5xx", group.fail_on_5xx);
-    table.changed("backends", &group.settings, base);
-    let mut health = group.probe.as_ref().map_or_else(Pairs::inline, probe);
-    health.changed("health", &group.settings, base);
-    table.table("health", &health);
-    table.own_tables(&["retry", "timeouts", "limits"], &group.settings, base);
-    table
+    file.flag("fail_on_5xx", group.fail_on_5xx);
+    file.changed("backends", &group.settings, base);
+    let health = file.open("health", "{ ");
+    if let Some(checked) = &group.probe {
+        probe(file, checked);
+    }
+    file.changed("health", &group.settings, base);
+    file.close(health, " }");
+    file.own_tables(&["retry", "timeouts", "limits"], &group.settings, base);
 }
 
-fn one_server(server: &ServerSettings) -> String {
-    let mut table = Pairs::inline();
-    table.text("address", &server.address);
+fn hash(file: &mut Writer, kind: &str, name: &str) {
+    let by = file.open("balance", "{ ");
+    file.text("hash", &format_args!("{kind}:{name}"));
+    file.close(by, " }");
+}
+
+fn one_server(file: &mut Writer, server: &ServerSettings) {
     if *server == ServerSettings::new(&server.address) {
-        return string(&server.address);
+        return file.string(&server.address);
     }
+    file.out.push_str("{ ");
+    file.text("address", &server.address);
     if server.weight != 1 {
-        table.number("weight", server.weight.into());
+        file.value("weight", &server.weight);
     }
     if let Some(most) = server.max_requests {
-        table.number("max_requests", most.into());
+        file.value("max_requests", &most);
     }
-    table.flag("backup", server.backup);
-    table.flag("drain", server.drain);
-    table.braces()
+    file.flag("backup", server.backup);
+    file.flag("drain", server.drain);
+    file.out.push_str(" }");
 }
 
-fn probe(probe: &Probe) -> Pairs {
-    let mut table = Pairs::inline();
+fn probe(file: &mut Writer, probe: &Probe) {
     match probe {
-        Probe::Tcp => table.flag("tcp", true),
+        Probe::Tcp => file.flag("tcp", true),
         Probe::Http { method, path, host, expect, body } => {
-            table.text("path", path);
-            table.some_text("method", Some(method.as_str()).filter(|method| *method != "GET"));
-            table.some_text("host", host.as_deref());
+            file.text("path", path);
+            file.some_text("method", Some(method).filter(|method| *method != "GET"));
+            file.some_text("host", host.as_ref());
             if expect[..] != [200] {
-                table.list("expect", &expect.iter().map(u16::to_string).collect::<Vec<_>>());
+                file.value("expect", &format_args!("{expect:?}"));
             }
-            table.some_text("body", body.as_deref());
+            file.some_text("body", body.as_ref());
         }
     }
-    table
 }
 
-fn route(route: &RouteSettings, base: &Settings) -> Pairs {
-    let mut table = Pairs::lines();
-    table.some_text("host", route.host.as_deref());
-    table.some_text("path", Some(route.path.as_str()).filter(|path| *path != "/"));
-    table.texts("methods", &route.methods);
-    table.texts("allow", &networks(&route.allow));
-    table.texts("deny", &networks(&route.deny));
-    let mut action = Pairs::inline();
+fn route(file: &mut Writer, route: &RouteSettings, base: &Settings) {
+    file.some_text("host", route.host.as_ref());
+    file.some_text("path", Some(&route.path).filter(|path| *path != "/"));
+    file.texts("methods", &route.methods);
+    file.texts("allow", &route.allow);
+    file.texts("deny", &route.deny);
     match &route.action {
-        Action::Forward { group } => table.text("to", group),
+        Action::Forward { group } => file.text("to", group),
         Action::Redirect { to, status } => {
-            action.text("to", to);
-            action.number("status", (*status).into());
-            table.table("redirect", &action);
+            let redirect = file.open("redirect", "{ ");
+            file.text("to", to);
+            file.value("status", status);
+            file.close(redirect, " }");
         }
         Action::Respond { status, body } => {
-            action.number("status", (*status).into());
-            action.some_text("body", Some(body.as_str()).filter(|body| !body.is_empty()));
-            table.table("respond", &action);
+            let respond = file.open("respond", "{ ");
+            file.value("status", status);
+            file.some_text("body", Some(body).filter(|body| !body.is_empty()));
+            file.close(respond, " }");
         }
     }
-    table.some_text("strip_prefix", route.strip_prefix.as_deref());
-    table.some_text("add_prefix", route.add_prefix.as_deref());
-    table.table("request_headers", &field_edits(&route.request_headers));
-    table.table("response_headers", &field_edits(&route.response_headers));
-    table.own_tables(&["timeouts", "limits"], &route.settings, base);
-    table
+    file.some_text("strip_prefix", route.strip_prefix.as_ref());
+    file.some_text("add_prefix", route.add_prefix.as_ref());
+    field_edits(file, "request_headers", &route.request_headers);
+    field_edits(file, "response_headers", &route.response_headers);
+    file.own_tables(&["timeouts", "limits"], &route.settings, base);
 }
 
-fn field_edits(edits: &FieldEdits) -> Pairs {
-    let (mut table, mut set) = (Pairs::inline(), Pairs::inline());
+#[inline(never)]
+fn field_edits(file: &mut Writer, name: &str, edits: &FieldEdits) {
+    let table = file.open(name, "{ ");
+    let set = file.open("set", "{ ");
     for (name, value) in &edits.set {
-        set.text(&key(name), value);
+        file.text(&key(name), value);
     }
-    table.table("set", &set);
-    table.texts("remove", &edits.remove);
-    table
-}
-
-fn networks(networks: &[crate::network::Network]) -> Vec<String> {
-    networks.iter().map(ToString::to_string).collect()
-}
-
-/// A bare key if it can be one.
-fn key(name: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { string(name) }
-}
-
-/// A basic string (TOML 1.0, "String").
-fn string(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            // Writing to a String cannot fail.
-            c if c.is_control() => drop(write!(out, "\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    file.close(set, " }");
+    file.texts("remove", &edits.remove);
+    file.close(table, " }");
 }
