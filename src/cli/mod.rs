@@ -213,10 +213,10 @@ fn set_from_flags(args: &Args, config: &mut Config) -> Result<(), String> {
         config.access_log = value("--access-log", text, values::access_log(text))?;
     }
     if let Some(text) = &args.log_format {
-        config.log_format = value("--log-format", text, values::choice(text, &values::LOG_FORMATS))?;
+        config.log_format = value("--log-format", text, values::log_format(text))?;
     }
     if let Some(text) = &args.log_level {
-        config.log_level = value("--log-level", text, values::choice(text, &values::LOG_LEVELS))?;
+        config.log_level = value("--log-level", text, values::log_level(text))?;
     }
     if let Some(text) = &args.seed {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());

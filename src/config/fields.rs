@@ -4,6 +4,7 @@
 use super::keys::HEADERS;
 use super::mistakes::quoted;
 use super::table::Table;
+use super::toml::{Entry, Value};
 use crate::http::Field;
 use crate::http::field::is_token;
 use crate::settings::route::FieldEdits;
@@ -12,37 +13,38 @@ use crate::settings::route::FieldEdits;
 pub(super) fn read(route: &Table<'_>, name: &str) -> FieldEdits {
     let Some(table) = route.table(name, &HEADERS) else { return FieldEdits::default() };
     let mut edits = FieldEdits::default();
-    for (name, value, at) in table.texts("set") {
-        let twice = edits.set.iter().any(|(known, _): &(String, String)| known.eq_ignore_ascii_case(name));
-        let problem = match (field_name(name), field_value(value)) {
-            (Err(problem), _) => format!("set {}: {problem}", quoted(name)),
-            (Ok(_), Err(problem)) => format!("set.{name} {}: {problem}", quoted(value)),
-            (Ok(name), Ok(_)) if twice => format!("set {name:?}: this field is set twice; case makes no difference"),
-            (Ok(name), Ok(value)) => {
-                edits.set.push((name, value));
-                continue;
-            }
+    for Entry { name, at, node } in table.entries("set") {
+        let Value::Text(value) = &node.value else {
+            table.mistakes().add(node.at, &format_args!("set.{}: write a text in quotes", quoted(name)));
+            continue;
         };
-        table.mistakes().add(at, problem);
+        let twice = edits.set.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if let Some(why) = why_not(name) {
+            table.mistakes().add(*at, &format_args!("set {}: {why}", quoted(name)));
+        } else if let Some(why) = why_no_value(value) {
+            table.mistakes().add(*at, &format_args!("set.{name} {}: {why}", quoted(value)));
+        } else if twice {
+            table.mistakes().add(*at, &format_args!("set {name:?}: this field is set twice; case makes no difference"));
+        } else {
+            edits.set.push((name.clone(), value.clone()));
+        }
     }
-    edits.remove = table.list("remove", field_name).unwrap_or_default();
+    edits.remove = table.list("remove", field_name);
     edits
 }
 
 /// The name of a field that an operator may set or remove.
 pub(super) fn field_name(name: &str) -> Result<String, &'static str> {
-    if !is_token(name.as_bytes()) {
-        return Err("this is no name of a field; write letters, digits and -");
-    }
     match why_not(name) {
         Some(why) => Err(why),
         None => Ok(name.to_owned()),
     }
 }
 
-/// Why nobody but footbridge writes that field.
+/// Why that is no name, or nobody but footbridge writes that field.
 fn why_not(name: &str) -> Option<&'static str> {
     match Field::named(name.as_bytes()) {
+        _ if !is_token(name.as_bytes()) => Some("this is no name of a field; write letters, digits and -"),
         Field::ContentLength | Field::TransferEncoding => {
             Some("it says where the content ends; footbridge makes it for each connection")
         }
@@ -58,12 +60,13 @@ fn why_not(name: &str) -> Option<&'static str> {
 }
 
 /// field-value (RFC 9110 §5.5), ASCII only: what is beyond it, readers take in different ways.
-fn field_value(text: &str) -> Result<String, &'static str> {
-    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    match text {
-        _ if !plain => Err("write printable ASCII only"),
-        _ if text.trim() != text => Err("write it without spaces around it: they are no part of a value"),
-        _ => Ok(text.to_owned()),
+fn why_no_value(text: &str) -> Option<&'static str> {
+    if !text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        Some("write printable ASCII only")
+    } else if text.starts_with(' ') || text.ends_with(' ') {
+        Some("write it without spaces around it: they are no part of a value")
+    } else {
+        None
     }
 }
 
@@ -84,7 +87,7 @@ mod tests {
         for (value, fits) in
             [("", true), ("a b", true), (" a", false), ("a\r\nb", false), ("\u{e9}", false), ("\t", false)]
         {
-            assert_eq!(field_value(value).is_ok(), fits, "{value:?}");
+            assert_eq!(why_no_value(value).is_none(), fits, "{value:?}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Reads one `[backends.*]`. Input: its table, and what holds for all groups. Output: [`GroupSettings`].
 
 use super::keys::{BALANCE, GROUP_HEALTH, GROUP_RETRY, GROUP_TIMEOUTS, Kind, ONE_SERVER, OWN_LIMITS};
-use super::mistakes::quoted;
 use super::table::Table;
 use super::toml::{Node, Value};
 use super::values;
@@ -15,7 +14,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, base: &Settings) -> GroupSetti
     match table.values("servers") {
         Some(servers) if !servers.is_empty() => servers.iter().for_each(|node| server(table, node, &mut group)),
         None if table.has("servers") => {} // Reported as no list.
-        _ => table.missing(&format!("[backends.{name}] has no backend; write servers = [\"127.0.0.1:3000\"]")),
+        _ => table.missing(&format_args!("[backends.{name}] has no backend; write servers = [\"127.0.0.1:3000\"]")),
     }
     group.balance = balance(table).unwrap_or_default();
     group.host = table.parsed("host", values::host_sent).unwrap_or_default();
@@ -44,27 +43,29 @@ fn server(group: &Table<'_>, node: &Node, into: &mut GroupSettings) {
             return;
         }
         _ => {
-            group.mistakes().add(node.at, format!("servers: write {}", ONE_SERVER.accepted("address")));
+            group.mistakes().add(node.at, &format_args!("servers: write {}", ONE_SERVER.accepted("address")));
             return;
         }
     };
-    let problem = if text.starts_with("file:") {
-        values::backend_file(text).map(|file| into.files.push(file)).map_err(str::to_owned)
+    if text.starts_with("file:") {
+        match values::backend_file(text) {
+            Ok(file) => into.files.push(file),
+            Err(problem) => group.refuse("servers", text, node.at, &problem),
+        }
     } else {
-        let address = backend_address(text).map(|address| into.servers.push(ServerSettings::new(address)));
-        address.map_err(|error| error.to_string())
-    };
-    if let Err(problem) = problem {
-        group.mistakes().add(node.at, format!("servers {}: {problem}", quoted(text)));
+        match backend_address(text) {
+            Ok(address) => into.servers.push(ServerSettings::new(address)),
+            Err(problem) => group.refuse("servers", text, node.at, &problem),
+        }
     }
 }
 
 fn one_server(table: &Table<'_>) -> Option<ServerSettings> {
     if !table.has("address") {
-        table.missing("this backend has no address; write address = \"127.0.0.1:3000\"");
+        table.missing(&"this backend has no address; write address = \"127.0.0.1:3000\"");
     }
-    let weight = table.number("weight", 1..=1000).and_then(|weight| u32::try_from(weight).ok());
-    let max_requests = table.number("max_requests", 1..=u32::MAX.into()).and_then(|most| u32::try_from(most).ok());
+    let weight = table.number("weight", 1, 1000).and_then(|weight| u32::try_from(weight).ok());
+    let max_requests = table.number("max_requests", 1, u32::MAX.into()).and_then(|most| u32::try_from(most).ok());
     let (backup, drain) = (table.flag("backup"), table.flag("drain"));
     Some(ServerSettings {
         address: table.parsed("address", backend_address)?,
@@ -82,7 +83,7 @@ fn balance(table: &Table<'_>) -> Option<Balance> {
     }
     let by = table.table("balance", &BALANCE)?;
     if !by.has("hash") {
-        by.missing("write balance = { hash = \"client\" }, or a name");
+        by.missing(&"write balance = { hash = \"client\" }, or a name");
     }
     by.parsed("hash", values::hash_key).map(Balance::Hash)
 }
@@ -94,24 +95,25 @@ fn probe(table: &Table<'_>) -> Option<Probe> {
     let of_a_request = ["path", "method", "host", "expect", "body"];
     let method = table.parsed("method", values::method);
     let host = table.parsed("host", values::authority);
-    let expect = table.numbers("expect", &(100..=599));
+    let expect = table.statuses("expect");
     let body = table.text("body");
     match path {
         _ if tcp => {
-            for name in of_a_request.into_iter().filter(|name| table.has(name)) {
-                table.wrong(name, "this is part of a request, and with tcp = true there is none");
+            for name in of_a_request {
+                if table.has(name) {
+                    table.wrong(name, &"this is part of a request, and with tcp = true there is none");
+                }
             }
             return Some(Probe::Tcp);
         }
-        None if !table.has("path") => table.missing("health: write path = \"/healthz\", or tcp = true"),
+        None if !table.has("path") => table.missing(&"health: write path = \"/healthz\", or tcp = true"),
         _ => {}
     }
-    let statuses = |list: Vec<u64>| list.into_iter().filter_map(|status| u16::try_from(status).ok()).collect();
     Some(Probe::Http {
         method: method.unwrap_or_else(|| "GET".to_owned()),
         path: path?,
         host,
-        expect: expect.map_or_else(|| vec![200], statuses),
+        expect: expect.unwrap_or_else(|| vec![200]),
         body: body.map(str::to_owned),
     })
 }

@@ -2,6 +2,7 @@
 //! Output: for each mistake `file:line:column: text`, the line, and a caret under the place.
 
 use std::cell::RefCell;
+use std::fmt::{self, Display};
 
 /// More mistakes than anyone reads at once: the file is no configuration of ours.
 const MOST: usize = 100;
@@ -26,14 +27,16 @@ struct Mistake {
 
 impl Mistakes {
     /// Something is wrong at that offset. They are kept in the order of the file.
-    pub(super) fn add(&self, at: usize, text: String) {
+    #[inline(never)]
+    pub(super) fn add(&self, at: usize, text: &dyn Display) {
+        let text = text.to_string();
         let mut found = self.found.borrow_mut();
-        let place = found.partition_point(|mistake| mistake.at <= at);
+        let place = found.iter().take_while(|mistake| mistake.at <= at).count();
         found.insert(place, Mistake { at, text });
     }
 
     /// As [`add`](Self::add), for something that is not there.
-    pub(super) fn missing(&self, at: usize, text: String) {
+    pub(super) fn missing(&self, at: usize, text: &dyn Display) {
         if !self.incomplete {
             self.add(at, text);
         }
@@ -41,12 +44,14 @@ impl Mistakes {
 
     /// All of them, in the order of the file; `name` is the file's. None if there are none.
     pub(super) fn into_messages(self, name: &str, source: &str) -> Vec<String> {
+        let (name, mut messages) = (printable(name), Vec::new());
         let found = self.found.into_inner();
-        let more = found.len().saturating_sub(MOST);
-        let name = printable(name);
-        let mut messages: Vec<_> = found.iter().take(MOST).map(|mistake| mistake.show(&name, source)).collect();
-        if more > 0 {
-            messages.push(format!("{name}: {more} more mistakes"));
+        for (i, mistake) in found.iter().enumerate() {
+            if i == MOST {
+                messages.push(format!("{name}: {} more mistakes", found.len() - MOST));
+                break;
+            }
+            messages.push(mistake.show(&name, source));
         }
         messages
     }
@@ -57,15 +62,22 @@ impl Mistake {
         // A position at the end of a file that ends in a line end belongs to the last line that says something.
         let at = self.at.min(source.trim_end().len());
         let before = source.get(..at).unwrap_or(source);
-        let start = before.rfind('\n').map_or(0, |end| end + 1);
-        let number = before.matches('\n').count() + 1;
+        let start = before.bytes().rposition(|byte| byte == b'\n').map_or(0, |end| end + 1);
         let column = before.get(start..).unwrap_or_default().chars().count();
-        let line = source.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
         let from = column.saturating_sub(BESIDE);
-        let shown: String = line.chars().skip(from).take(2 * BESIDE).map(printed).collect();
-        let caret = format!("{:>width$}", '^', width = column - from + 1);
-        format!("{name}:{number}:{}: {}\n  {shown}\n  {caret}", column + 1, self.text)
+        let mut shown = String::new();
+        let line = source.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+        for c in line.chars().skip(from).take(2 * BESIDE) {
+            shown.push(printed(c));
+        }
+        let (line, width) = (line_number(before.as_bytes()), column - from + 1);
+        format!("{name}:{line}:{}: {}\n  {shown}\n  {:>width$}", column + 1, self.text, '^')
     }
+}
+
+/// The number of the line that comes after that text.
+pub(super) fn line_number(before: &[u8]) -> usize {
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// The text with all that could end a line, or do something to a terminal, shown as `?`.
@@ -84,11 +96,20 @@ fn printed(c: char) -> char {
 }
 
 /// A value for a message: in quotes, escaped, and not at full length if that is long.
-pub(super) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None => format!("{text:?}"),
+pub(super) fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text)
+}
+
+/// See [`quoted`].
+pub(super) struct Quoted<'a>(&'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 60;
+        match self.0.char_indices().nth(LONGEST) {
+            Some((end, _)) => write!(f, "{:?}...", &self.0[..end]),
+            None => write!(f, "{:?}", self.0),
+        }
     }
 }
 
@@ -98,7 +119,7 @@ mod tests {
 
     fn shown(source: &str, at: usize) -> String {
         let mistakes = Mistakes::default();
-        mistakes.add(at, "wrong".to_owned());
+        mistakes.add(at, &"wrong");
         mistakes.into_messages("a.toml", source).remove(0)
     }
 
@@ -127,7 +148,7 @@ mod tests {
     fn mistakes_come_in_the_order_of_the_file_and_not_without_end() {
         let mistakes = Mistakes::default();
         for at in (0..102).rev() {
-            mistakes.add(at, "wrong".to_owned());
+            mistakes.add(at, &"wrong");
         }
         let messages = mistakes.into_messages("a\n.toml", &"x".repeat(200));
         assert_eq!(messages.len(), 101);
@@ -137,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_value_stays_on_its_line() {
-        assert_eq!(quoted("a\n\"b"), "\"a\\n\\\"b\"");
-        assert_eq!(quoted(&"x".repeat(61)), format!("\"{}\"...", "x".repeat(60)));
+        assert_eq!(quoted("a\n\"b").to_string(), "\"a\\n\\\"b\"");
+        assert_eq!(quoted(&"x".repeat(61)).to_string(), format!("\"{}\"...", "x".repeat(60)));
     }
 }

@@ -27,12 +27,13 @@ mod toml;
 pub(crate) mod values;
 mod writer;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use self::mistakes::{Mistakes, printable};
+use self::mistakes::{Mistakes, line_number, printable};
 use self::table::Table;
 use crate::access::LogFormat;
 use crate::logging::AccessLog;
@@ -162,17 +163,16 @@ impl Config {
 /// All mistakes, each of several lines: `file:line:column: text`, the line, and a caret.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Vec<String>> {
     let name = path.display().to_string();
-    let problem = |text: String| vec![format!("{}: {text}", printable(&name))];
+    let problem = |text: &dyn Display| vec![format!("{}: {text}", printable(&name))];
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| problem(error.to_string()))?;
+    read.map_err(|error| problem(&error))?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(problem(format!("this has more than {MOST_BYTES} bytes, which no configuration needs")));
+        return Err(problem(&format_args!("this has more than {MOST_BYTES} bytes, which no configuration needs")));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.split(|byte| *byte == b'\n').count();
-        vec![format!("{}:{line}: this is no UTF-8", printable(&name))]
+        vec![format!("{}:{}: this is no UTF-8", printable(&name), line_number(valid))]
     })?;
     let mut config = parse(&name, &text, overrides)?;
     config.source = Some(path.to_owned());
@@ -202,7 +202,7 @@ fn read(file: &Table<'_>, source: &str, overrides: &[String]) -> Config {
         config.listen = server::listen(file);
     }
     if config.admin.as_ref().is_some_and(|admin| is_taken(admin, &config.listen)) {
-        file.missing("admin and listen have the same address");
+        file.missing(&"admin and listen have the same address");
     }
     config.site.groups = groups(file, &config.site.settings);
     config.site.routes = routes(file, &config.site, source);
@@ -226,7 +226,7 @@ fn settings(file: &Table<'_>, overrides: &[String]) -> Settings {
     }
     for assignment in overrides {
         if let Err(error) = settings.set(assignment) {
-            file.missing(&format!("--set: {error}"));
+            file.missing(&format_args!("--set: {error}"));
         }
     }
     settings
@@ -241,7 +241,7 @@ fn groups(file: &Table<'_>, base: &Settings) -> Vec<GroupSettings> {
             continue;
         }
         if let Err(problem) = values::group_name(name) {
-            file.mistakes().add(*at, format!("the name of a group {}: {problem}", mistakes::quoted(name)));
+            file.mistakes().add(*at, &format_args!("the name of a group {}: {problem}", mistakes::quoted(name)));
         }
         let table = Table::open(name, node, &keys::GROUP, file.mistakes());
         groups.extend(table.map(|table| group::read(name, &table, base)));
@@ -254,18 +254,18 @@ fn routes(file: &Table<'_>, site: &SiteSettings, source: &str) -> Vec<RouteSetti
         return match &site.groups[..] {
             [only] => vec![RouteSettings::all_to(&only.name, &only.settings)],
             [] => {
-                file.missing("there is nothing to do; write [backends.app] with servers = [\"127.0.0.1:3000\"]");
+                file.missing(&"there is nothing to do; write [backends.app] with servers = [\"127.0.0.1:3000\"]");
                 Vec::new()
             }
             _ => {
-                file.missing("there are several groups and no route; write [[route]] with to = \"...\" for each");
+                file.missing(&"there are several groups and no route; write [[route]] with to = \"...\" for each");
                 Vec::new()
             }
         };
     }
     let tables = file.tables("route", &keys::ROUTE);
     if tables.is_empty() {
-        file.wrong("route", "an empty list leads nowhere; write [[route]]");
+        file.wrong("route", &"an empty list leads nowhere; write [[route]]");
     }
     let (mut routes, mut places) = (Vec::new(), Vec::new());
     for table in &tables {

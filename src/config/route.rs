@@ -3,7 +3,7 @@
 
 use super::fields;
 use super::keys::{OWN_LIMITS, REDIRECT, RESPOND, ROUTE_TIMEOUTS};
-use super::mistakes::Mistakes;
+use super::mistakes::{Mistakes, line_number, quoted};
 use super::table::Table;
 use super::values;
 use crate::network::Network;
@@ -31,9 +31,8 @@ pub(super) fn read(table: &Table<'_>, groups: &[GroupSettings], base: &Settings)
     route.strip_prefix = table.parsed("strip_prefix", values::prefix);
     route.add_prefix = table.parsed("add_prefix", values::prefix);
     if let Some(prefix) = route.strip_prefix.as_deref().filter(|prefix| !is_below(&route.path, prefix)) {
-        let text =
-            format!("{prefix:?}: path does not begin with it; write one or more whole segments of {:?}", route.path);
-        table.wrong("strip_prefix", &text);
+        let below = "path does not begin with it; write one or more whole segments of";
+        table.wrong("strip_prefix", &format_args!("{prefix:?}: {below} {:?}", route.path));
     }
     route.request_headers = fields::read(table, "request_headers");
     route.response_headers = fields::read(table, "response_headers");
@@ -60,32 +59,34 @@ fn is_below(path: &str, prefix: &str) -> bool {
 fn methods(table: &Table<'_>) -> Vec<String> {
     let methods = table.list("methods", values::method);
     if table.is_empty_list("methods") {
-        table.wrong("methods", "an empty list lets nothing through; leave methods out for all");
+        table.wrong("methods", &"an empty list lets nothing through; leave methods out for all");
     }
-    methods.unwrap_or_default()
+    methods
 }
 
 fn networks(table: &Table<'_>, name: &str) -> Vec<Network> {
     if name == "allow" && table.is_empty_list(name) {
-        table.wrong(name, "an empty list lets nobody through; leave allow out for all");
+        table.wrong(name, &"an empty list lets nobody through; leave allow out for all");
     }
-    table.list(name, str::parse).unwrap_or_default()
+    table.list(name, str::parse)
 }
 
 fn action(table: &Table<'_>, groups: &[GroupSettings]) -> Option<Action> {
     let given: Vec<_> = ACTIONS.into_iter().filter(|name| table.has(name)).collect();
     match given[..] {
-        [] => table.missing("this route leads nowhere; write one of to, redirect and respond"),
+        [] => table.missing(&"this route leads nowhere; write one of to, redirect and respond"),
         [_] => {}
         [_, second, ..] => table.wrong(
             second,
-            &format!("a route has one of to, redirect and respond, and this has {}", given.join(" and ")),
+            &format_args!("a route has one of to, redirect and respond, and this has {}", given.join(" and ")),
         ),
     }
     let first = given.first()?;
     if *first != "to" {
-        for name in FOR_BACKENDS.into_iter().filter(|name| table.has(name)) {
-            table.wrong(name, &format!("this changes what a backend is sent, and with {first} there is none"));
+        for name in FOR_BACKENDS {
+            if table.has(name) {
+                table.wrong(name, &format_args!("this changes what a backend is sent, and with {first} there is none"));
+            }
         }
     }
     match *first {
@@ -100,8 +101,8 @@ fn forward(table: &Table<'_>, groups: &[GroupSettings]) -> Option<Action> {
     let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
     if !names.contains(&group) {
         let near = nearest(group, &names).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        let text = format!("to: there is no group {}{near}", super::mistakes::quoted(group));
-        table.mistakes().missing(table.at_value("to"), text);
+        let text = format_args!("to: there is no group {}{near}", quoted(group));
+        table.mistakes().missing(table.at_value("to"), &text);
     }
     Some(Action::Forward { group: group.to_owned() })
 }
@@ -109,21 +110,21 @@ fn forward(table: &Table<'_>, groups: &[GroupSettings]) -> Option<Action> {
 fn redirect(table: &Table<'_>) -> Option<Action> {
     let table = table.table("redirect", &REDIRECT)?;
     if !table.has("to") {
-        table.missing("redirect: write to = \"https://example.com/\"");
+        table.missing(&"redirect: write to = \"https://example.com/\"");
     }
-    let status = table.number("status", 301..=308).unwrap_or(302);
+    let status = table.number("status", 301, 308).unwrap_or(302);
     if matches!(status, 304..=306) {
-        table.wrong("status", &format!("write {}", REDIRECT.accepted("status")));
+        table.wrong("status", &format_args!("write {}", REDIRECT.accepted("status")));
     }
     Some(Action::Redirect { to: table.parsed("to", values::location)?, status: u16::try_from(status).unwrap_or(302) })
 }
 
 fn respond(table: &Table<'_>) -> Option<Action> {
     let table = table.table("respond", &RESPOND)?;
-    let status = table.number("status", 200..=599).unwrap_or(200);
+    let status = table.number("status", 200, 599).unwrap_or(200);
     let body = table.text("body").unwrap_or_default();
     if matches!(status, 204 | 205 | 304) && !body.is_empty() {
-        table.wrong("body", &format!("a response with status {status} has no content"));
+        table.wrong("body", &format_args!("a response with status {status} has no content"));
     }
     Some(Action::Respond { status: u16::try_from(status).unwrap_or(200), body: body.to_owned() })
 }
@@ -133,13 +134,13 @@ pub(super) fn check_ties(routes: &[RouteSettings], places: &[usize], source: &st
     for (i, (route, at)) in routes.iter().zip(places).enumerate() {
         let first = routes[..i].iter().zip(places).find(|(first, _)| is_tie(first, route));
         if let Some((_, first)) = first {
-            let line = |at: usize| source.get(..at).unwrap_or_default().matches('\n').count() + 1;
-            let text = format!(
+            let line = |at: usize| line_number(source.as_bytes().get(..at).unwrap_or_default());
+            let text = format_args!(
                 "the routes of lines {} and {} have the same host, the same path, and methods in common",
                 line(*first),
                 line(*at)
             );
-            mistakes.add(*at, text);
+            mistakes.add(*at, &text);
         }
     }
 }

@@ -2,7 +2,6 @@
 //! values; each one that is wrong is a mistake, and `None`.
 
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 
 use super::keys::Kind;
 use super::mistakes::{Mistakes, quoted};
@@ -22,7 +21,7 @@ impl<'a> Table<'a> {
     /// The table in `value`, all of whose keys have to be of that kind. `name` is what it is called if it is none.
     pub(super) fn open(name: &str, node: &'a Node, kind: &'static Kind, mistakes: &'a Mistakes) -> Option<Table<'a>> {
         let Value::Table(table) = &node.value else {
-            mistakes.add(node.at, format!("{name}: write a table, {}", kind.title));
+            mistakes.add(node.at, &format_args!("{name}: write a table, {}", kind.title));
             return None;
         };
         Some(Table::of(table, node.at, kind, mistakes))
@@ -34,32 +33,20 @@ impl<'a> Table<'a> {
             // Groups have names of their own.
             let is_named = kind.holds_tables && matches!(node.value, Value::Table(_));
             if !is_named && !kind.has(name) {
-                mistakes.add(*at, kind.unknown(name));
+                mistakes.add(*at, &kind.unknown(name));
             }
         }
         Table { kind, tree: table, at, mistakes }
     }
 
-    /// All names and texts of a table whose keys are free.
-    pub(super) fn texts(&self, name: &str) -> Vec<(&'a str, &'a str, usize)> {
-        let table = match self.get(name).map(|node| &node.value) {
-            Some(Value::Table(table)) => table,
-            Some(_) => {
-                self.is_wrong_type(name);
-                return Vec::new();
-            }
-            None => return Vec::new(),
-        };
-        let mut texts = Vec::new();
-        for entry in &table.entries {
-            if let Value::Text(text) = &entry.node.value {
-                texts.push((entry.name.as_str(), text.as_str(), entry.at));
-            } else {
-                let text = format!("{name}.{}: write a text in quotes", quoted(&entry.name));
-                self.mistakes.add(entry.node.at, text);
-            }
+    /// All that is in a table whose keys are free.
+    pub(super) fn entries(&self, name: &str) -> &'a [Entry] {
+        match self.get(name).map(|node| &node.value) {
+            Some(Value::Table(table)) => return &table.entries,
+            Some(_) => self.is_wrong_type(name),
+            None => {}
         }
-        texts
+        &[]
     }
 
     /// Where the table begins.
@@ -78,13 +65,14 @@ impl<'a> Table<'a> {
 
     /// Something is wrong with that value.
     #[inline(never)]
-    pub(super) fn wrong(&self, name: &str, text: &str) {
-        self.mistakes.add(self.at_value(name), format!("{name}: {text}"));
+    pub(super) fn wrong(&self, name: &str, text: &dyn Display) {
+        self.mistakes.add(self.at_value(name), &format_args!("{name}: {text}"));
     }
 
     /// Something is not there.
-    pub(super) fn missing(&self, text: &str) {
-        self.mistakes.missing(self.at, text.to_owned());
+    #[inline(never)]
+    pub(super) fn missing(&self, text: &dyn Display) {
+        self.mistakes.missing(self.at, text);
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -105,68 +93,73 @@ impl<'a> Table<'a> {
 
     #[inline(never)]
     fn is_wrong_type(&self, name: &str) {
-        self.wrong(name, &format!("write {}", self.kind.accepted(name)));
+        self.wrong(name, &format_args!("write {}", self.kind.accepted(name)));
     }
 
     /// A text as it is.
+    #[inline(never)]
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         let Value::Text(text) = &self.get(name)?.value else { return self.wrong_type(name) };
         Some(text)
     }
 
     /// A text that `parse` takes.
-    pub(super) fn parsed<T, E: Display>(&self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
+    #[inline(never)]
+    pub(super) fn parsed<T, E: Display>(&self, name: &str, parse: fn(&str) -> Result<T, E>) -> Option<T> {
         let text = self.text(name)?;
-        self.parse(name, text, self.at_value(name), parse)
-    }
-
-    fn parse<T, E: Display>(
-        &self,
-        name: &str,
-        text: &str,
-        at: usize,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        parse(text).map_err(|error| self.refuse(name, text, at, &error)).ok()
+        parse(text).map_err(|error| self.refuse(name, text, self.at_value(name), &error)).ok()
     }
 
     /// Apart from those who call it, of which there is one for each type of value.
     #[inline(never)]
-    fn refuse(&self, name: &str, text: &str, at: usize, error: &dyn Display) {
-        self.mistakes.add(at, format!("{name} {}: {error}", quoted(text)));
+    pub(super) fn refuse(&self, name: &str, text: &str, at: usize, error: &dyn Display) {
+        self.mistakes.add(at, &format_args!("{name} {}: {error}", quoted(text)));
     }
 
     /// `true` or `false`.
+    #[inline(never)]
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         let Value::Flag(flag) = self.get(name)?.value else { return self.wrong_type(name) };
         Some(flag)
     }
 
-    /// A whole number in that range.
-    pub(super) fn number(&self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        number_in(self.get(name)?, &range).or_else(|| self.wrong_type(name))
+    /// A whole number from `least` to `most`.
+    #[inline(never)]
+    pub(super) fn number(&self, name: &str, least: u64, most: u64) -> Option<u64> {
+        number_in(self.get(name)?, least, most).or_else(|| self.wrong_type(name))
     }
 
-    /// A list of whole numbers in that range.
-    pub(super) fn numbers(&self, name: &str, range: &RangeInclusive<u64>) -> Option<Vec<u64>> {
-        let numbers: Option<Vec<_>> = self.values(name)?.iter().map(|node| number_in(node, range)).collect();
-        numbers.filter(|numbers| !numbers.is_empty()).or_else(|| self.wrong_type(name))
+    /// A list of statuses.
+    pub(super) fn statuses(&self, name: &str) -> Option<Vec<u16>> {
+        let mut statuses = Vec::new();
+        for node in self.values(name)? {
+            match number_in(node, 100, 599).and_then(|status| u16::try_from(status).ok()) {
+                Some(status) => statuses.push(status),
+                None => return self.wrong_type(name),
+            }
+        }
+        if statuses.is_empty() { self.wrong_type(name) } else { Some(statuses) }
     }
 
     /// A list of texts that `parse` takes, without those that it does not take.
-    pub(super) fn list<T, E: Display>(&self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<Vec<T>> {
+    #[inline(never)]
+    pub(super) fn list<T, E: Display>(&self, name: &str, parse: fn(&str) -> Result<T, E>) -> Vec<T> {
         let mut values = Vec::new();
-        for node in self.values(name)? {
-            if let Value::Text(text) = &node.value {
-                values.extend(self.parse(name, text, node.at, &parse));
-            } else {
-                self.mistakes.add(node.at, format!("{name}: write {}", self.kind.accepted(name)));
+        for node in self.values(name).unwrap_or_default() {
+            let Value::Text(text) = &node.value else {
+                self.mistakes.add(node.at, &format_args!("{name}: write {}", self.kind.accepted(name)));
+                continue;
+            };
+            match parse(text) {
+                Ok(value) => values.push(value),
+                Err(error) => self.refuse(name, text, node.at, &error),
             }
         }
-        Some(values)
+        values
     }
 
     /// A list of anything.
+    #[inline(never)]
     pub(super) fn values(&self, name: &str) -> Option<&'a [Node]> {
         let Value::List(list) = &self.get(name)?.value else { return self.wrong_type(name) };
         Some(list)
@@ -177,6 +170,7 @@ impl<'a> Table<'a> {
     }
 
     /// A table in this table.
+    #[inline(never)]
     pub(super) fn table(&self, name: &str, kind: &'static Kind) -> Option<Table<'a>> {
         Table::open(name, self.get(name)?, kind, self.mistakes)
     }
@@ -204,16 +198,20 @@ impl<'a> Table<'a> {
             let bare = text.bytes().all(|byte| byte.is_ascii_digit());
             match set(&self.kind.full(name), &text) {
                 Ok(()) if in_quotes && bare => {
-                    self.wrong(name, &format!("write the number without quotes: {text}"));
+                    self.wrong(name, &format_args!("write the number without quotes: {text}"));
                 }
                 Ok(()) => {}
                 Err(SettingError::Value { accepted, .. }) => self.wrong(name, &accepted),
-                Err(error) => self.wrong(name, &error.to_string()),
+                Err(error) => self.wrong(name, &error),
             }
         }
     }
 }
 
-fn number_in(node: &Node, range: &RangeInclusive<u64>) -> Option<u64> {
-    if let Value::Whole(number) = node.value { number.filter(|number| range.contains(number)) } else { None }
+fn number_in(node: &Node, least: u64, most: u64) -> Option<u64> {
+    if let Value::Whole(number) = node.value {
+        number.filter(|number| least <= *number && *number <= most)
+    } else {
+        None
+    }
 }

@@ -23,13 +23,17 @@ pub(crate) const LOG_LEVELS: [(&str, LevelFilter); 4] = [
     ("debug", LevelFilter::Debug),
 ];
 
+pub(crate) fn log_format(name: &str) -> Result<LogFormat, &'static str> {
+    choice(name, &LOG_FORMATS).ok_or("write text or json")
+}
+
+pub(crate) fn log_level(name: &str) -> Result<LevelFilter, &'static str> {
+    choice(name, &LOG_LEVELS).ok_or("write info or error or warn or debug")
+}
+
 /// Takes one of several names.
-pub(crate) fn choice<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    let found = choices.iter().find(|(known, _)| name == *known);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        format!("write {}", names.join(" or "))
-    })
+fn choice<T: Copy>(name: &str, choices: &[(&str, T)]) -> Option<T> {
+    choices.iter().find(|(known, _)| name == *known).map(|(_, value)| *value)
 }
 
 pub(crate) fn access_log(text: &str) -> Result<AccessLog, &'static str> {
@@ -52,8 +56,8 @@ pub(crate) fn backend_file(text: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
-pub(crate) fn balance(name: &str) -> Result<Balance, String> {
-    Balance::named(name).ok_or_else(|| format!("write {}", Balance::NAMES.join(" or ")))
+pub(crate) fn balance(name: &str) -> Result<Balance, &'static str> {
+    Balance::named(name).ok_or("write random or round-robin or least-connections or two-choices or hash")
 }
 
 /// `client`, `header:NAME` or `cookie:NAME`.

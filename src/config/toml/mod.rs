@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str, mistakes: &mut Mistakes) -> Table {
     while reader.skip_to_statement() {
         let start = reader.at;
         if let Err((at, why)) = reader.statement(&mut file, &mut header) {
-            mistakes.add(at, format!("this is no TOML: {why}"));
+            mistakes.add(at, &format_args!("this is no TOML: {why}"));
             mistakes.incomplete = true;
             reader.recover(start, at);
         }
