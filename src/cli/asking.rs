@@ -7,6 +7,7 @@ use crate::proxy::reasons;
 use crate::settings::address::listen_anywhere;
 use crate::settings::listen::ListenAddress;
 use crate::settings::suggest::nearest;
+use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 /// Where `status` and `ps` ask if nothing is said.
@@ -55,28 +56,32 @@ pub(super) fn ps(how: &Ps) -> Result<Outcome, String> {
 
 fn ask(admin: Option<&str>, target: &'static str) -> Result<Outcome, String> {
     let admin = match admin {
-        Some(text) => value("--admin", text, listen_anywhere(text))?.address,
+        Some(text) => value("--admin", text, listen_anywhere)?.address,
         None => ListenAddress::Inet(ADMIN.into()),
     };
     Ok(Outcome::Ask { admin, target })
 }
 
 pub(super) fn reason(asked: &Reason) -> Result<Outcome, String> {
-    let Some(word) = &asked.word else {
-        let lines = reasons::all().map(|reason| format!("{:<28}{}\n", reason.word, reason.meaning));
-        return Ok(Outcome::Print(lines.collect()));
-    };
+    let (mut list, mut words) = (String::new(), Vec::new());
+    for reason in reasons::all() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(list, "{:<28}{}", reason.word, reason.meaning);
+        words.push(reason.word);
+    }
+    let Some(word) = &asked.word else { return Ok(Outcome::Print(list)) };
     let Some(reason) = reasons::explain(word) else {
-        return Err(match nearest(word, &reasons::all().map(|reason| reason.word).collect::<Vec<_>>()) {
+        return Err(match nearest(word, &words) {
             Some(near) => format!("no reason is called {word:?}; did you mean {near:?}?"),
             None => format!("no reason is called {word:?}; {NAME} reason lists them"),
         });
     };
-    let whose = match reason.fault.word() {
-        "nobody" => String::new(),
-        fault => format!("A matter of: the {fault}.\n"),
+    let (before, fault, after) = match reason.fault.word() {
+        "nobody" => ("", "", ""),
+        fault => ("A matter of: the ", fault, ".\n"),
     };
-    Ok(Outcome::Print(format!("{word}: {}.\n{whose}What to do: {}\n", reason.meaning, reason.advice)))
+    let (meaning, advice) = (reason.meaning, reason.advice);
+    Ok(Outcome::Print([word, ": ", meaning, ".\n", before, fault, after, "What to do: ", advice, "\n"].concat()))
 }
 
 #[cfg(test)]

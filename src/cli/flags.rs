@@ -164,16 +164,21 @@ fn one_line(output: &str) -> String {
     if let Some(given) = output.strip_prefix("Unrecognized argument: ") {
         return unknown_argument(given.trim_end_matches('\n'));
     }
-    let text = output.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some(flag) = text.strip_prefix("No value provided for option '") {
-        return format!("{}: give a value", flag.trim_end_matches("'."));
+    // Both begin with a flag of ours.
+    if let Some((flag, _)) = behind(output, "No value provided for option '") {
+        return format!("{flag}: give a value");
     }
-    match text.strip_prefix("Error parsing option '").and_then(|rest| rest.split_once('\'')) {
-        Some((flag, rest)) if rest.ends_with("duplicate values provided") => {
+    match behind(output, "Error parsing option '") {
+        Some((flag, rest)) if rest.ends_with("duplicate values provided\n") => {
             format!("{flag}: given more than once")
         }
-        _ => text,
+        _ => output.trim_end().replace('\n', " "),
     }
+}
+
+/// What stands behind that beginning, before and after the next quote.
+fn behind<'a>(text: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
+    text.strip_prefix(start)?.split_once('\'')
 }
 
 fn unknown_argument(given: &str) -> String {

@@ -16,7 +16,7 @@ use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::route::RouteSettings;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The group that `--to` makes.
@@ -101,8 +101,11 @@ fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, Outcome> {
     if has_flags(args) {
         return Err(Outcome::Wrong(format!("write the flags of demo after it: {NAME} demo --listen 8080")));
     }
-    let listen = demo.listen.map(|text| value("--listen", &text, listen_address(&text))).transpose()?;
-    Ok(Outcome::Demo { listen: listen.unwrap_or(LISTEN.into()) })
+    let listen = match &demo.listen {
+        Some(text) => value("--listen", text, listen_address)?,
+        None => LISTEN.into(),
+    };
+    Ok(Outcome::Demo { listen })
 }
 
 fn decide_check(args: &Args, check: Check) -> Result<Outcome, Outcome> {
@@ -139,16 +142,20 @@ fn config(args: &Args) -> Result<Config, Outcome> {
     for assignment in &args.set {
         settings.set(assignment).map_err(|error| format!("--set: {error}"))?;
     }
-    let mut config = match &args.config {
-        Some(file) => {
-            not_beside_a_file(args)?;
-            let file = value("--config", file, if file.is_empty() { Err("write a path") } else { Ok(file) })?;
-            config::load(Path::new(file), &args.set).map_err(Outcome::Mistakes)?
-        }
-        None => from_flags(args, settings)?,
-    };
+    let mut config =
+        match &args.config {
+            Some(file) => {
+                not_beside_a_file(args)?;
+                let file = value("--config", file, |file| {
+                    if file.is_empty() { Err("write a path") } else { Ok(PathBuf::from(file)) }
+                })?;
+                config::load(&file, &args.set).map_err(Outcome::Mistakes)?
+            }
+            None => from_flags(args, settings)?,
+        };
     set_from_flags(args, &mut config)?;
-    Ok(config.warned())
+    config.warn();
+    Ok(config)
 }
 
 /// What the file says about these, flags would have to take away, not add to.
@@ -170,9 +177,9 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
     let (mut files, mut servers) = (Vec::new(), Vec::new());
     for text in &args.to {
         if text.starts_with("file:") {
-            files.push(value("--to", text, values::backend_file(text))?);
+            files.push(value("--to", text, values::backend_file)?);
         } else {
-            servers.push(ServerSettings::new(value("--to", text, backend_address(text))?));
+            servers.push(ServerSettings::new(value("--to", text, backend_address)?));
         }
     }
     if servers.is_empty() && files.is_empty() {
@@ -180,9 +187,11 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
     }
     let mut group = GroupSettings::new(GROUP, servers, &settings);
     group.files = files;
-    group.probe = args.health.as_deref().map(probe).transpose()?;
+    if let Some(text) = &args.health {
+        group.probe = Some(probe(text)?);
+    }
     if let Some(name) = &args.balance {
-        group.balance = value("--balance", name, values::balance(name))?;
+        group.balance = value("--balance", name, values::balance)?;
     }
     let mut config = Config::new(settings);
     config.site.routes = vec![RouteSettings::all_to(GROUP, &group.settings)];
@@ -196,7 +205,10 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
 /// What flags say with or without a file.
 fn set_from_flags(args: &Args, config: &mut Config) -> Result<(), String> {
     if !args.trust.is_empty() {
-        config.site.trusted = values("--trust", &args.trust, Network::from_str)?;
+        config.site.trusted.clear();
+    }
+    for text in &args.trust {
+        config.site.trusted.push(value("--trust", text, Network::from_str)?);
     }
     if let Some(text) = &args.workers {
         let refused = config.workers.set_value("workers.max", text);
@@ -204,24 +216,22 @@ fn set_from_flags(args: &Args, config: &mut Config) -> Result<(), String> {
         refused.map_err(|_| format!("--workers {text:?}: {range}"))?;
     }
     if let Some(text) = &args.admin {
-        config.admin = Some(value("--admin", text, listen_anywhere(text))?);
+        config.admin = Some(value("--admin", text, listen_anywhere)?);
     }
     if let Some(admin) = config.admin.as_ref().filter(|admin| is_taken(admin, &config.listen)) {
         return Err(format!("--admin: {} is listened on for clients", admin.address));
     }
     if let Some(text) = &args.access_log {
-        config.access_log = value("--access-log", text, values::access_log(text))?;
+        config.access_log = value("--access-log", text, values::access_log)?;
     }
     if let Some(text) = &args.log_format {
-        config.log_format = value("--log-format", text, values::log_format(text))?;
+        config.log_format = value("--log-format", text, values::log_format)?;
     }
     if let Some(text) = &args.log_level {
-        config.log_level = value("--log-level", text, values::log_level(text))?;
+        config.log_level = value("--log-level", text, values::log_level)?;
     }
     if let Some(text) = &args.seed {
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let seed = text.parse().ok().filter(|_| plain).ok_or(format!("write a number from 0 to {}", u64::MAX));
-        config.site.seed = Some(value("--seed", text, seed)?);
+        config.site.seed = Some(value("--seed", text, values::seed)?);
     }
     if args.user.is_some() || args.group.is_some() {
         config.user = Some(user(args, config.user.as_ref())?);
@@ -230,9 +240,10 @@ fn set_from_flags(args: &Args, config: &mut Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Names the flag and its value in an error.
-fn value<T, E: Display>(flag: &str, text: &str, result: Result<T, E>) -> Result<T, String> {
-    result.map_err(|error| wrong_value(flag, text, &error))
+/// Reads a value; names the flag and the text in an error.
+#[inline(never)]
+fn value<T, E: Display>(flag: &str, text: &str, parse: fn(&str) -> Result<T, E>) -> Result<T, String> {
+    parse(text).map_err(|error| wrong_value(flag, text, &error))
 }
 
 /// Apart from [`value`], of which there is one for each type.
@@ -241,28 +252,22 @@ fn wrong_value(flag: &str, text: &str, error: &dyn Display) -> String {
     format!("{flag} {text:?}: {error}")
 }
 
-fn values<T, E: Display>(flag: &str, texts: &[String], parse: fn(&str) -> Result<T, E>) -> Result<Vec<T>, String> {
-    let mut values = Vec::new();
-    for text in texts {
-        values.push(value(flag, text, parse(text))?);
-    }
-    Ok(values)
-}
-
 fn listen(texts: &[String]) -> Result<Vec<ListenSettings>, String> {
-    let listen = values("--listen", texts, listen_anywhere)?;
-    let twice = |(i, one): &(usize, &ListenSettings)| is_taken(one, &listen[..*i]);
-    match listen.iter().enumerate().find(twice) {
-        Some((_, one)) => Err(format!("--listen: {} is given more than once", one.address)),
-        None => Ok(listen),
+    let mut listen = Vec::new();
+    for text in texts {
+        let one = value("--listen", text, listen_anywhere)?;
+        if is_taken(&one, &listen) {
+            return Err(format!("--listen: {} is given more than once", one.address));
+        }
+        listen.push(one);
     }
+    Ok(listen)
 }
 
 fn probe(text: &str) -> Result<Probe, String> {
     match text {
         "tcp" => Ok(Probe::Tcp),
-        path => value("--health", path, values::probe_path(path).map_err(|advice| format!("{advice}, or tcp")))
-            .map(Probe::get),
+        path => value("--health", path, values::probe_path).map(Probe::get).map_err(|problem| problem + ", or tcp"),
     }
 }
 

@@ -107,24 +107,27 @@ impl Config {
         }
     }
 
-    /// The same with its warnings, once everything is set.
-    #[must_use]
-    pub(crate) fn warned(mut self) -> Config {
+    /// Adds its warnings, once everything is set.
+    pub(crate) fn warn(&mut self) {
         self.warnings = self.find_warnings();
-        self
     }
 
     fn find_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for network in self.site.trusted.iter().filter(|network| network.is_vast()) {
-            warnings.push(format!(
-                "trusted: {network} is a large part of the Internet: clients can forge X-Forwarded-* fields"
-            ));
+        for network in &self.site.trusted {
+            if network.is_vast() {
+                warnings.push(format!(
+                    "trusted: {network} is a large part of the Internet: clients can forge X-Forwarded-* fields"
+                ));
+            }
         }
         let of_all = self.site.settings.warnings();
         for route in &self.site.routes {
-            let own = route.settings.warnings().into_iter().filter(|warning| !of_all.contains(warning));
-            warnings.extend(own.map(|warning| format!("route {}: {warning}", route.path)));
+            for warning in route.settings.warnings() {
+                if !of_all.contains(&warning) {
+                    warnings.push(format!("route {}: {warning}", route.path));
+                }
+            }
         }
         warnings.extend(of_all);
         if let Some(ListenSettings { address: ListenAddress::Inet(address), .. }) = &self.admin
@@ -132,17 +135,11 @@ impl Config {
         {
             warnings.push(format!("admin {address} is not on loopback: whoever can reach it sees your backends"));
         }
-        let used = |group: &&GroupSettings| {
-            let to = |route: &RouteSettings| print::group_of(route) == Some(group.name.as_str());
-            !self.site.routes.iter().any(to)
-        };
-        warnings.extend(
-            self.site
-                .groups
-                .iter()
-                .filter(used)
-                .map(|group| format!("backends.{} is not used: no route leads to it", group.name)),
-        );
+        for GroupSettings { name, .. } in &self.site.groups {
+            if !self.site.routes.iter().any(|route| print::group_of(route) == Some(name)) {
+                warnings.push(format!("backends.{name} is not used: no route leads to it"));
+            }
+        }
         warnings
     }
 
@@ -187,9 +184,10 @@ pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Config, Vec
     let mut mistakes = Mistakes::default();
     let file = toml::parse(text, &mut mistakes);
     let file = Table::of(&file, 0, &keys::FILE, &mistakes);
-    let config = read(&file, text, overrides);
+    let mut config = read(&file, text, overrides);
+    config.warn();
     let messages = mistakes.into_messages(name, text);
-    if messages.is_empty() { Ok(config.warned()) } else { Err(messages) }
+    if messages.is_empty() { Ok(config) } else { Err(messages) }
 }
 
 /// All tables. What is wrong is reported, and the result is then of no use.

@@ -70,6 +70,11 @@ pub(super) fn hash_key(text: &str) -> Result<HashKey, &'static str> {
     }
 }
 
+pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain).ok_or("write a number from 0 to 18446744073709551615")
+}
+
 /// The value of a Host field.
 pub(super) fn authority(text: &str) -> Result<String, &'static str> {
     if !text.is_empty() && is_authority(text.as_bytes()) {
