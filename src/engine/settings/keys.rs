@@ -2,25 +2,51 @@
 //! Output: the value in its field. One table, [`KEYS`], is walked by everything here; [`WorkerSettings`] have their own.
 
 use super::suggest::nearest;
-use super::units::{parse_duration, parse_number, parse_size, show_duration, show_number, show_size};
+use super::units::{LONGEST, parse_duration, parse_number, parse_size, show_duration, show_size};
 use crate::settings::Settings;
 use crate::settings::workers::WorkerSettings;
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Which unit a field has, and what it may be. All values are numbers here, durations in milliseconds.
+/// What a value counts.
+#[derive(Clone, Copy)]
 enum Unit {
-    /// A duration from 1 ms to a year.
-    Time { off: bool },
-    /// A number of bytes.
-    Size(RangeInclusive<u64>),
-    /// A number of bytes that may be absent: `word` stands for `absent`.
-    OptionalSize { word: &'static str, absent: u64 },
+    /// Milliseconds, written with a unit.
+    Time,
+    /// Bytes.
+    Size,
     /// A bare number.
-    Count(RangeInclusive<u64>),
-    /// A bare number, or `auto` for `None`.
-    AutoCount(RangeInclusive<u64>),
+    Count,
+}
+
+/// What a field may be. All values are numbers here.
+struct Range {
+    unit: Unit,
+    least: u64,
+    most: u64,
+    /// What may be written instead of a number, and the number that it stands for.
+    word: Option<(&'static str, u64)>,
+}
+
+/// A duration from 1 ms to a year.
+const TIME: Range = Range { unit: Unit::Time, least: 1, most: LONGEST.as_secs() * 1000, word: None };
+
+/// A duration, or `off`.
+const TIME_OR_OFF: Range = Range { word: Some(("off", OFF)), ..TIME };
+
+/// A number of bytes.
+const fn size(least: u64, most: u64) -> Range {
+    Range { unit: Unit::Size, least, most, word: None }
+}
+
+/// A number of bytes that may be absent.
+const fn any_size(word: &'static str, absent: u64) -> Range {
+    Range { unit: Unit::Size, least: 1, most: u64::MAX, word: Some((word, absent)) }
+}
+
+/// A bare number.
+const fn count(least: u64, most: u64) -> Range {
+    Range { unit: Unit::Count, least, most, word: None }
 }
 
 /// Where a field is. Reading and writing both need it; who only reads passes a copy.
@@ -32,60 +58,58 @@ enum Place<'a> {
     Maybe(&'a mut Option<usize>),
 }
 
-/// A key of `S`: its name, its unit, and its field.
-type Row<S> = (&'static str, Unit, fn(&mut S) -> Place<'_>);
-
-use Unit::{AutoCount, Count, OptionalSize, Size, Time};
+/// A key of `S`: its name, what it may be, and its field.
+type Row<S> = (&'static str, Range, fn(&mut S) -> Place<'_>);
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// Where `off` is false, no limit would break what the timeout is for, or (`keepalive`) would be misread as "do not
+/// Where `off` is not taken, no limit would break what the timeout is for, or (`keepalive`) would be misread as "do not
 /// keep alive".
 #[rustfmt::skip] // A table is read by its rows.
 static KEYS: [Row<Settings>; 33] = [
-    ("timeouts.header", Time { off: true }, |s| Place::Time(&mut s.timeouts.header)),
-    ("timeouts.keepalive", Time { off: false }, |s| Place::Time(&mut s.timeouts.keepalive)),
-    ("timeouts.body_idle", Time { off: true }, |s| Place::Time(&mut s.timeouts.body_idle)),
-    ("timeouts.slow", Time { off: true }, |s| Place::Time(&mut s.timeouts.slow)),
-    ("timeouts.send", Time { off: true }, |s| Place::Time(&mut s.timeouts.send)),
-    ("timeouts.queue", Time { off: false }, |s| Place::Time(&mut s.timeouts.queue)),
-    ("timeouts.connect", Time { off: false }, |s| Place::Time(&mut s.timeouts.connect)),
-    ("timeouts.response", Time { off: true }, |s| Place::Time(&mut s.timeouts.response)),
-    ("timeouts.response_idle", Time { off: true }, |s| Place::Time(&mut s.timeouts.response_idle)),
-    ("timeouts.tunnel", Time { off: true }, |s| Place::Time(&mut s.timeouts.tunnel)),
-    ("timeouts.expect", Time { off: false }, |s| Place::Time(&mut s.timeouts.expect)),
-    ("timeouts.shutdown", Time { off: true }, |s| Place::Time(&mut s.timeouts.shutdown)),
-    ("limits.header_bytes", Size(KIB..=MIB), |s| Place::Size(&mut s.limits.header_bytes)),
-    ("limits.request_line", Size(512..=MIB), |s| Place::Size(&mut s.limits.request_line)),
-    ("limits.headers", Count(1..=1000), |s| Place::Size(&mut s.limits.headers)),
-    ("limits.response_header_bytes", Size(KIB..=16 * MIB), |s| Place::Size(&mut s.limits.response_header_bytes)),
-    ("limits.body", OptionalSize { word: "none", absent: u64::MAX }, |s| Place::Large(&mut s.limits.body)),
-    ("limits.interim", Count(0..=1000), |s| Place::Small(&mut s.limits.interim)),
-    ("limits.chunk_line", Size(64..=64 * KIB), |s| Place::Size(&mut s.limits.chunk_line)),
-    ("limits.min_rate", OptionalSize { word: "off", absent: 0 }, |s| Place::Large(&mut s.limits.min_rate)),
-    ("limits.connections", AutoCount(1..=1_000_000), |s| Place::Maybe(&mut s.limits.connections)),
-    ("backends.keepalive", Time { off: false }, |s| Place::Time(&mut s.keepalive.idle)),
-    ("backends.max_idle", Count(0..=65_536), |s| Place::Size(&mut s.keepalive.max_idle)),
-    ("backends.resolve", Time { off: false }, |s| Place::Time(&mut s.upkeep.resolve)),
-    ("backends.max_fails", Count(0..=1000), |s| Place::Small(&mut s.upkeep.max_fails)),
-    ("backends.fail_timeout", Time { off: false }, |s| Place::Time(&mut s.upkeep.fail_timeout)),
-    ("backends.slow_start", Time { off: false }, |s| Place::Time(&mut s.upkeep.slow_start)),
-    ("health.interval", Time { off: false }, |s| Place::Time(&mut s.checks.interval)),
-    ("health.timeout", Time { off: false }, |s| Place::Time(&mut s.checks.timeout)),
-    ("health.rise", Count(1..=1000), |s| Place::Small(&mut s.checks.rise)),
-    ("health.fall", Count(1..=1000), |s| Place::Small(&mut s.checks.fall)),
-    ("retry.attempts", Count(1..=10), |s| Place::Small(&mut s.retry.attempts)),
-    ("retry.within", Time { off: true }, |s| Place::Time(&mut s.retry.within)),
+    ("timeouts.header", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.header)),
+    ("timeouts.keepalive", TIME, |s| Place::Time(&mut s.timeouts.keepalive)),
+    ("timeouts.body_idle", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.body_idle)),
+    ("timeouts.slow", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.slow)),
+    ("timeouts.send", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.send)),
+    ("timeouts.queue", TIME, |s| Place::Time(&mut s.timeouts.queue)),
+    ("timeouts.connect", TIME, |s| Place::Time(&mut s.timeouts.connect)),
+    ("timeouts.response", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.response)),
+    ("timeouts.response_idle", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.response_idle)),
+    ("timeouts.tunnel", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.tunnel)),
+    ("timeouts.expect", TIME, |s| Place::Time(&mut s.timeouts.expect)),
+    ("timeouts.shutdown", TIME_OR_OFF, |s| Place::Time(&mut s.timeouts.shutdown)),
+    ("limits.header_bytes", size(KIB, MIB), |s| Place::Size(&mut s.limits.header_bytes)),
+    ("limits.request_line", size(512, MIB), |s| Place::Size(&mut s.limits.request_line)),
+    ("limits.headers", count(1, 1000), |s| Place::Size(&mut s.limits.headers)),
+    ("limits.response_header_bytes", size(KIB, 16 * MIB), |s| Place::Size(&mut s.limits.response_header_bytes)),
+    ("limits.body", any_size("none", u64::MAX), |s| Place::Large(&mut s.limits.body)),
+    ("limits.interim", count(0, 1000), |s| Place::Small(&mut s.limits.interim)),
+    ("limits.chunk_line", size(64, 64 * KIB), |s| Place::Size(&mut s.limits.chunk_line)),
+    ("limits.min_rate", any_size("off", 0), |s| Place::Large(&mut s.limits.min_rate)),
+    ("limits.connections", Range { word: Some(("auto", OFF)), ..count(1, 1_000_000) }, |s| Place::Maybe(&mut s.limits.connections)),
+    ("backends.keepalive", TIME, |s| Place::Time(&mut s.keepalive.idle)),
+    ("backends.max_idle", count(0, 65_536), |s| Place::Size(&mut s.keepalive.max_idle)),
+    ("backends.resolve", TIME, |s| Place::Time(&mut s.upkeep.resolve)),
+    ("backends.max_fails", count(0, 1000), |s| Place::Small(&mut s.upkeep.max_fails)),
+    ("backends.fail_timeout", TIME, |s| Place::Time(&mut s.upkeep.fail_timeout)),
+    ("backends.slow_start", TIME, |s| Place::Time(&mut s.upkeep.slow_start)),
+    ("health.interval", TIME, |s| Place::Time(&mut s.checks.interval)),
+    ("health.timeout", TIME, |s| Place::Time(&mut s.checks.timeout)),
+    ("health.rise", count(1, 1000), |s| Place::Small(&mut s.checks.rise)),
+    ("health.fall", count(1, 1000), |s| Place::Small(&mut s.checks.fall)),
+    ("retry.attempts", count(1, 10), |s| Place::Small(&mut s.retry.attempts)),
+    ("retry.within", TIME_OR_OFF, |s| Place::Time(&mut s.retry.within)),
 ];
 
 /// Beyond the largest number, threads are not the way to more throughput: a stack each would fill a small machine. The
 /// smallest stack leaves room beside the table of field lines, 32 KB.
 #[rustfmt::skip] // A table is read by its rows.
 static WORKER_KEYS: [Row<WorkerSettings>; 3] = [
-    ("workers.max", Count(1..=4096), |w| Place::Size(&mut w.max)),
-    ("workers.stack", Size(128 * KIB..=16 * MIB), |w| Place::Size(&mut w.stack)),
-    ("workers.idle", Time { off: true }, |w| Place::Time(&mut w.idle)),
+    ("workers.max", count(1, 4096), |w| Place::Size(&mut w.max)),
+    ("workers.stack", size(128 * KIB, 16 * MIB), |w| Place::Size(&mut w.stack)),
+    ("workers.idle", TIME_OR_OFF, |w| Place::Time(&mut w.idle)),
 ];
 
 /// Why an assignment was refused. Its text is one line.
@@ -148,11 +172,15 @@ pub(crate) fn set_worker_value(workers: &mut WorkerSettings, key: &str, value: &
 }
 
 fn put<S>(keys: &'static [Row<S>], target: &mut S, key: &str, value: &str) -> Result<(), SettingError> {
-    let Some((key, unit, at)) = keys.iter().find(|(name, ..)| *name == key) else {
+    let Some((key, range, at)) = keys.iter().find(|(name, ..)| *name == key) else {
         let names: Vec<_> = keys.iter().map(|(name, ..)| *name).collect();
         return Err(SettingError::UnknownKey { key: key.to_owned(), nearest: nearest(key, &names) });
     };
-    unit.put(at(target), value).map_err(|accepted| SettingError::Value { key, accepted })
+    match range.read(value) {
+        Ok(number) => at(target).put(number),
+        Err(accepted) => return Err(SettingError::Value { key, accepted }),
+    }
+    Ok(())
 }
 
 /// See [`crate::settings::keys`].
@@ -177,64 +205,80 @@ pub(crate) fn worker_values(workers: &WorkerSettings) -> Vec<(&'static str, Stri
 
 fn shown<S: Clone>(keys: &[Row<S>], of: &S) -> Vec<(&'static str, String)> {
     let mut of = of.clone();
-    keys.iter().map(|(name, unit, at)| (*name, unit.show(&at(&mut of)))).collect()
+    keys.iter().map(|(name, range, at)| (*name, range.show(at(&mut of).number()))).collect()
 }
 
 /// See [`crate::settings::accepted`].
 pub(crate) fn accepted(key: &str) -> Option<String> {
-    let units = KEYS.iter().map(|(name, unit, _)| (*name, unit));
-    let mut units = units.chain(WORKER_KEYS.iter().map(|(name, unit, _)| (*name, unit)));
-    units.find(|(name, _)| *name == key).map(|(_, unit)| unit.accepted())
+    let range = KEYS.iter().find(|(name, ..)| *name == key).map(|(_, range, _)| range);
+    let range = range.or_else(|| WORKER_KEYS.iter().find(|(name, ..)| *name == key).map(|(_, range, _)| range));
+    range.map(Range::accepted)
 }
 
-impl Unit {
-    /// Reads `text` into the field.
+impl Range {
+    /// Reads a text.
     ///
     /// # Errors
     ///
     /// Says what is accepted.
-    fn put(&self, place: Place<'_>, text: &str) -> Result<(), String> {
-        let number = match self {
-            Time { off: true } if text == "off" => OFF,
-            Time { off: false } if text == "off" => {
-                return Err("cannot be off; write a duration: \"10s\"".to_owned());
-            }
-            Time { .. } => u64::try_from(parse_duration(text)?.as_millis()).unwrap_or(OFF),
-            OptionalSize { word, absent } if text == *word => *absent,
-            OptionalSize { word, .. } => parse_size(text)
-                .filter(|&bytes| bytes > 0)
-                .ok_or_else(|| format!("write a number of bytes from 1, like 16384, 16KiB or 10MiB, or {word:?}"))?,
-            Size(range) => within(range, parse_size(text), show_size, "a number of bytes")?,
-            Count(range) => within(range, parse_number(text), show_number, "a bare number")?,
-            AutoCount(_) if text == "auto" => OFF,
-            AutoCount(range) => within(range, parse_number(text), show_number, "\"auto\" or a bare number")?,
+    #[inline(never)]
+    fn read(&self, text: &str) -> Result<u64, String> {
+        if let Some((_, number)) = self.word.filter(|(word, _)| text == *word) {
+            return Ok(number);
+        }
+        let number = match self.unit {
+            Unit::Time if text == "off" => return Err("cannot be off; write a duration: \"10s\"".to_owned()),
+            Unit::Time => return Ok(millis(parse_duration(text)?)),
+            Unit::Size => parse_size(text),
+            Unit::Count => parse_number(text),
         };
-        place.put(number);
-        Ok(())
+        number.filter(|number| self.least <= *number && *number <= self.most).ok_or_else(|| self.advice())
     }
 
-    /// The field as a person would write it.
-    fn show(&self, place: &Place<'_>) -> String {
-        match (self, place.number()) {
-            (Time { .. }, OFF) => "off".to_owned(),
-            (Time { .. }, millis) => show_duration(Duration::from_millis(millis)),
-            (Size(_), bytes) => show_size(bytes),
-            (OptionalSize { word, absent }, bytes) if bytes == *absent => (*word).to_owned(),
-            (OptionalSize { .. }, bytes) => show_size(bytes),
-            (AutoCount(_), OFF) => "auto".to_owned(),
-            (Count(_) | AutoCount(_), count) => count.to_string(),
+    /// What to write instead of what is no such number.
+    #[inline(never)]
+    fn advice(&self) -> String {
+        let (least, most) = (self.unit.show(self.least), self.unit.show(self.most));
+        match (self.unit, self.word) {
+            (Unit::Size, Some((word, _))) => {
+                format!("write a number of bytes from 1, like 16384, 16KiB or 10MiB, or {word:?}")
+            }
+            (Unit::Size, None) => format!("write a number of bytes from {least} to {most}"),
+            (_, Some((word, _))) => format!("write {word:?} or a bare number from {least} to {most}"),
+            (_, None) => format!("write a bare number from {least} to {most}"),
+        }
+    }
+
+    /// The number as a person would write it.
+    fn show(&self, number: u64) -> String {
+        match self.word {
+            Some((word, absent)) if number == absent => word.to_owned(),
+            _ => self.unit.show(number),
         }
     }
 
     /// Unit and bounds, in the words of a reference.
     fn accepted(&self) -> String {
+        let mut text = self.unit.show(self.least);
+        if self.most == u64::MAX {
+            text.insert_str(0, "from ");
+        } else {
+            text = [&text, " to ", &self.unit.show(self.most)].concat();
+        }
+        if let Some((word, _)) = self.word {
+            text = [&text, ", or ", word].concat();
+        }
+        text
+    }
+}
+
+impl Unit {
+    #[inline(never)]
+    fn show(self, number: u64) -> String {
         match self {
-            Time { off: true } => "1ms to 8760h, or off".to_owned(),
-            Time { off: false } => "1ms to 8760h".to_owned(),
-            Size(range) => format!("{} to {}", show_size(*range.start()), show_size(*range.end())),
-            OptionalSize { word, .. } => format!("from 1B, or {word}"),
-            Count(range) => format!("{} to {}", range.start(), range.end()),
-            AutoCount(range) => format!("{} to {}, or auto", range.start(), range.end()),
+            Unit::Time => show_duration(number),
+            Unit::Size => show_size(number),
+            Unit::Count => number.to_string(),
         }
     }
 }
@@ -256,22 +300,19 @@ impl Place<'_> {
         }
     }
 
-    fn number(&self) -> u64 {
+    fn number(self) -> u64 {
         match self {
-            Place::Time(time) => u64::try_from(time.as_millis()).unwrap_or(OFF),
-            Place::Size(size) => **size as u64,
-            Place::Large(large) => **large,
-            Place::Small(small) => u64::from(**small),
+            Place::Time(time) => millis(*time),
+            Place::Size(size) => *size as u64,
+            Place::Large(large) => *large,
+            Place::Small(small) => u64::from(*small),
             Place::Maybe(maybe) => maybe.map_or(OFF, |count| count as u64),
         }
     }
 }
 
-/// Takes `value` if it is there and within `range`; else says what is accepted.
-fn within(range: &RangeInclusive<u64>, value: Option<u64>, show: fn(u64) -> String, what: &str) -> Result<u64, String> {
-    value
-        .filter(|value| range.contains(value))
-        .ok_or_else(|| format!("write {what} from {} to {}", show(*range.start()), show(*range.end())))
+fn millis(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis().into())
 }
 
 #[cfg(test)]
@@ -310,18 +351,18 @@ mod tests {
 
     #[test]
     fn every_key_has_a_field_of_its_own() {
-        for (key, unit, at) in &KEYS {
+        for (key, range, at) in &KEYS {
             let mut settings = Settings::default();
-            let value = match unit {
-                Time { .. } => "7s",
-                Size { .. } | OptionalSize { .. } => "3KiB",
-                Count(_) | AutoCount(_) => "7",
+            let value = match range.unit {
+                Unit::Time => "7s",
+                Unit::Size => "3KiB",
+                Unit::Count => "7",
             };
             settings.set(&format!("{key}={value}")).unwrap();
             let (now, before) = (values(&settings), values(&Settings::default()));
             let changed: Vec<_> = now.iter().filter(|value| !before.contains(value)).map(|(key, _)| *key).collect();
             assert_eq!(changed, [*key]);
-            assert_eq!(unit.show(&at(&mut settings)), value, "{key}");
+            assert_eq!(range.show(at(&mut settings).number()), value, "{key}");
         }
     }
 

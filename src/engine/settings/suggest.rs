@@ -8,27 +8,29 @@ const MAX_DISTANCE: usize = 3;
 /// fewest letters to change, at most three and less than half of the word.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let suffix = format!(".{word}");
-    if let Some(found) = candidates.iter().find(|candidate| candidate.ends_with(&suffix)) {
-        return Some(found);
+    let mut best = None;
+    let mut most = MAX_DISTANCE.min(word.len() / 2);
+    for candidate in candidates {
+        if candidate.strip_suffix(word).is_some_and(|table| table.ends_with('.')) {
+            return Some(candidate);
+        }
+        let distance = distance(word.as_bytes(), candidate.as_bytes());
+        if distance < most || (best.is_none() && distance == most) {
+            (best, most) = (Some(*candidate), distance);
+        }
     }
-    let most = MAX_DISTANCE.min(word.chars().count() / 2);
-    candidates
-        .iter()
-        .map(|candidate| (distance(word, candidate), *candidate))
-        .filter(|&(distance, _)| distance <= most)
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| candidate)
+    best
 }
 
-/// Levenshtein's distance, one row of the matrix at a time.
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (i, a) in from.chars().enumerate() {
+/// Levenshtein's distance, one row of the matrix at a time. In bytes: what is looked for is ASCII.
+#[inline(never)]
+fn distance(from: &[u8], to: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
         let mut diagonal = i;
         let mut left = i + 1;
         row[0] = left;
-        for (cell, b) in row[1..].iter_mut().zip(to.chars()) {
+        for (cell, b) in row[1..].iter_mut().zip(to) {
             left = (diagonal + usize::from(a != b)).min(*cell + 1).min(left + 1);
             diagonal = std::mem::replace(cell, left);
         }
@@ -45,7 +47,7 @@ mod tests {
         for (from, to, want) in
             [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("respone", "response", 1)]
         {
-            assert_eq!(distance(from, to), want, "{from} {to}");
+            assert_eq!(distance(from.as_bytes(), to.as_bytes()), want, "{from} {to}");
         }
     }
 

@@ -4,17 +4,12 @@
 use std::time::Duration;
 
 /// A timeout beyond a year is "off" by another name, and should say so.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Reads `1*DIGIT`, without sign or space.
 pub(crate) fn parse_number(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)
-}
-
-/// The opposite of [`parse_number`].
-pub(crate) fn show_number(number: u64) -> String {
-    number.to_string()
 }
 
 /// Bytes by their units, largest first.
@@ -23,17 +18,24 @@ const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB"
 /// Reads a bare number of bytes, or one with a unit.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (digits, unit) = split_unit(text);
-    let scale = match unit {
-        "" => 1,
-        unit => SIZE_UNITS.iter().find(|(name, _)| *name == unit)?.1,
-    };
+    let scale = if unit.is_empty() { 1 } else { scale_of(unit, &SIZE_UNITS)? };
     parse_number(digits)?.checked_mul(scale)
 }
 
 /// In the largest unit that leaves no rest.
 pub(crate) fn show_size(bytes: u64) -> String {
-    let (unit, scale) = SIZE_UNITS.into_iter().find(|(_, scale)| bytes.is_multiple_of(*scale)).unwrap_or(("B", 1));
-    format!("{}{unit}", bytes / scale)
+    show(bytes, &SIZE_UNITS)
+}
+
+#[inline(never)]
+fn scale_of(unit: &str, units: &[(&str, u64)]) -> Option<u64> {
+    units.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale)
+}
+
+#[inline(never)]
+fn show(number: u64, units: &[(&str, u64)]) -> String {
+    let (unit, scale) = units.iter().find(|(_, scale)| number.is_multiple_of(*scale)).unwrap_or(&("", 1));
+    format!("{}{unit}", number / scale)
 }
 
 /// Milliseconds by their units, largest first.
@@ -44,17 +46,16 @@ const TIME_UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 100
 /// # Errors
 ///
 /// Says what is accepted.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     let (number, unit) = split_unit(text);
     if unit.is_empty() {
-        return Err("write a unit: \"10s\"".to_owned());
+        return Err("write a unit: \"10s\"");
     }
-    let scale = TIME_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
-    let millis = scale.and_then(|scale| scaled(number, scale));
+    let millis = scale_of(unit, &TIME_UNITS).and_then(|scale| scaled(number, scale));
     let millis = millis.ok_or("write a number and a unit (ms, s, m or h): \"500ms\", \"10s\", \"1.5m\"")?;
     let duration = Duration::from_millis(millis);
     if duration.is_zero() || duration > LONGEST {
-        return Err(format!("write at least 1ms and at most {}", show_duration(LONGEST)));
+        return Err("write at least 1ms and at most 8760h");
     }
     Ok(duration)
 }
@@ -72,20 +73,18 @@ fn pow10(digits: usize) -> Option<u64> {
     10_u64.checked_pow(u32::try_from(digits).ok()?)
 }
 
-/// In the largest unit that leaves no rest; 1 min stays `60s`, as timeouts are usually written.
-pub(crate) fn show_duration(duration: Duration) -> String {
-    if duration == Duration::MAX {
-        return "off".to_owned();
+/// So many milliseconds in the largest unit that leaves no rest; 1 min stays `60s`, as timeouts are usually written.
+pub(crate) fn show_duration(millis: u64) -> String {
+    match millis {
+        u64::MAX => "off".to_owned(),
+        60_000 => "60s".to_owned(),
+        _ => show(millis, &TIME_UNITS),
     }
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let fits = |&(unit, scale): &(&str, u64)| millis.is_multiple_of(scale) && !(unit == "m" && millis == scale);
-    let (unit, scale) = TIME_UNITS.into_iter().find(fits).unwrap_or(("ms", 1));
-    format!("{}{unit}", millis / scale)
 }
 
 /// Splits `1.5s` into `1.5` and `s`.
 fn split_unit(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()))
+    text.split_at(text.bytes().position(|byte| !byte.is_ascii_digit() && byte != b'.').unwrap_or(text.len()))
 }
 
 #[cfg(test)]
@@ -116,8 +115,8 @@ mod tests {
     #[test]
     fn durations_are_shown_in_the_largest_whole_unit() {
         for text in ["1ms", "1500ms", "1s", "60s", "90s", "2m", "61m", "1h", "24h", "off"] {
-            let duration = if text == "off" { Duration::MAX } else { parse_duration(text).unwrap() };
-            assert_eq!(show_duration(duration), text);
+            let millis = if text == "off" { u64::MAX } else { parse_duration(text).unwrap().as_millis() as u64 };
+            assert_eq!(show_duration(millis), text);
         }
     }
 
