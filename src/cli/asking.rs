@@ -2,7 +2,7 @@
 
 use argh::FromArgs;
 
-use super::{NAME, Outcome, value};
+use super::{Outcome, value};
 use crate::proxy::reasons;
 use crate::settings::address::listen_anywhere;
 use crate::settings::listen::ListenAddress;
@@ -73,7 +73,7 @@ pub(super) fn reason(asked: &Reason) -> Result<Outcome, String> {
     let Some(reason) = reasons::explain(word) else {
         return Err(match nearest(word, &words) {
             Some(near) => format!("no reason is called {word:?}; did you mean {near:?}?"),
-            None => format!("no reason is called {word:?}; {NAME} reason lists them"),
+            None => format!("no reason is called {word:?}; footbridge reason lists them"),
         });
     };
     let (before, fault, after) = match reason.fault.word() {

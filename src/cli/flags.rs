@@ -187,6 +187,6 @@ fn unknown_argument(given: &str) -> String {
     }
     match nearest(given, &FLAGS) {
         Some(flag) => format!("unknown argument {given:?}; did you mean {flag:?}?"),
-        None => format!("unknown argument {given:?}; {NAME} --help lists them"),
+        None => format!("unknown argument {given:?}; footbridge --help lists them"),
     }
 }

@@ -5,7 +5,7 @@
 mod asking;
 mod flags;
 
-use self::flags::{Args, Check, Command, Demo, NAME, Stop};
+use self::flags::{Args, Check, Command, Demo, Stop};
 use crate::config::{self, Config, LISTEN, account, is_taken, print, values};
 use crate::network::Network;
 use crate::rights::Identity;
@@ -15,6 +15,7 @@ use crate::settings::group::{GroupSettings, Probe, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::route::RouteSettings;
 use std::fmt::Display;
+use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -79,13 +80,13 @@ impl From<String> for Outcome {
 /// What the arguments ask for.
 fn decide(mut args: Args) -> Result<Outcome, Outcome> {
     if args.version {
-        return Ok(Outcome::Print(format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))));
+        return Ok(Outcome::Print(concat!("footbridge ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
     }
     match args.command.take() {
         Some(Command::Demo(demo)) => decide_demo(&args, demo),
         Some(Command::Check(check)) => decide_check(&args, check),
         Some(_) if has_flags(&args) => {
-            Err(Outcome::Wrong(format!("write the flags of a command after it: {NAME} status --admin 127.0.0.1:9901")))
+            wrong("write the flags of a command after it: footbridge status --admin 127.0.0.1:9901")
         }
         Some(Command::Reason(words)) => Ok(asking::reason(&words)?),
         Some(Command::Status(how)) => Ok(asking::status(&how)?),
@@ -97,9 +98,13 @@ fn decide(mut args: Args) -> Result<Outcome, Outcome> {
     }
 }
 
+fn wrong(line: &str) -> Result<Outcome, Outcome> {
+    Err(Outcome::Wrong(line.to_owned()))
+}
+
 fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, Outcome> {
     if has_flags(args) {
-        return Err(Outcome::Wrong(format!("write the flags of demo after it: {NAME} demo --listen 8080")));
+        return wrong("write the flags of demo after it: footbridge demo --listen 8080");
     }
     let listen = match &demo.listen {
         Some(text) => value("--listen", text, listen_address)?,
@@ -110,10 +115,11 @@ fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, Outcome> {
 
 fn decide_check(args: &Args, check: Check) -> Result<Outcome, Outcome> {
     let (false, Some(file)) = (has_flags(args), check.config) else {
-        return Err(Outcome::Wrong(format!("write what to check after it: {NAME} check --config footbridge.toml")));
+        return wrong("write what to check after it: footbridge check --config footbridge.toml");
     };
-    let config = config::load(Path::new(&file), &[]).map_err(Outcome::Mistakes)?;
-    Ok(Outcome::Checked { line: format!("{file:?} is right: {}\n", config.summary()), warnings: config.warnings })
+    let mut config = config::load(Path::new(&file), &[]).map_err(Outcome::Mistakes)?;
+    let warnings = mem::take(&mut config.warnings);
+    Ok(Outcome::Checked { line: format!("{file:?} is right: {}\n", config.summary()), warnings })
 }
 
 /// Whether there is a flag before a command: it would be silently ignored.
@@ -138,7 +144,7 @@ fn has_flags(args: &Args) -> bool {
 
 /// Everything, from the file or the flags.
 fn config(args: &Args) -> Result<Config, Outcome> {
-    let mut settings = Settings::default();
+    let mut settings = config::default_settings();
     for assignment in &args.set {
         settings.set(assignment).map_err(|error| format!("--set: {error}"))?;
     }
@@ -183,7 +189,7 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
         }
     }
     if servers.is_empty() && files.is_empty() {
-        return Err(format!("give at least one backend: --to host:port (or try: {NAME} demo)"));
+        return Err("give at least one backend: --to host:port (or try: footbridge demo)".to_owned());
     }
     let mut group = GroupSettings::new(GROUP, servers, &settings);
     group.files = files;
@@ -194,8 +200,8 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
         group.balance = value("--balance", name, values::balance)?;
     }
     let mut config = Config::new(settings);
-    config.site.routes = vec![RouteSettings::all_to(GROUP, &group.settings)];
-    config.site.groups = vec![group];
+    config.site.routes.push(RouteSettings::all_to(GROUP, &group.settings));
+    config.site.groups.push(group);
     if !args.listen.is_empty() {
         config.listen = listen(&args.listen)?;
     }
@@ -211,9 +217,9 @@ fn set_from_flags(args: &Args, config: &mut Config) -> Result<(), String> {
         config.site.trusted.push(value("--trust", text, Network::from_str)?);
     }
     if let Some(text) = &args.workers {
-        let refused = config.workers.set_value("workers.max", text);
-        let range = "write a number from 1 to 4096";
-        refused.map_err(|_| format!("--workers {text:?}: {range}"))?;
+        if config.workers.set_value("workers.max", text).is_err() {
+            return Err(wrong_value("--workers", text, &"write a number from 1 to 4096"));
+        }
     }
     if let Some(text) = &args.admin {
         config.admin = Some(value("--admin", text, listen_anywhere)?);

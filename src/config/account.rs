@@ -2,8 +2,9 @@
 //! `/etc/passwd` and `/etc/group` only: asking LDAP and the like would load their code into a proxy started as root.
 
 use std::fmt;
-use std::fs;
+use std::path::Path;
 
+use super::read_file;
 use crate::rights::Identity;
 
 /// Why there is no such identity.
@@ -39,7 +40,10 @@ impl Accounts {
     /// Those of this machine. A list that cannot be read is empty: a container's image may have none, and a number
     /// serves there all the same.
     fn read() -> Self {
-        let read = |path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let read = |path: &str| {
+            let bytes = read_file(Path::new(path), u64::MAX).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
         Self { passwd: read("/etc/passwd"), group: read("/etc/group") }
     }
 
@@ -64,22 +68,31 @@ impl Accounts {
     }
 
     fn gid(&self, group: &str) -> Option<u32> {
-        let mut named = lines::<4>(&self.group).filter(|[name, ..]| *name == group);
-        named.find_map(|[_, _, gid, _]| id(gid)).or_else(|| id(group))
+        let listed = find(&self.group, GROUP_FIELDS, &|name, _| name == group);
+        listed.map(|(gid, _)| gid).or_else(|| id(group))
     }
 
     /// The user's number and group. A name made of digits is a name first, as chown(1) has it.
     fn user(&self, user: &str) -> Option<(u32, u32)> {
-        let users = || lines::<7>(&self.passwd);
-        let ids = |[_, _, uid, gid, ..]: [&str; 7]| Some((id(uid)?, id(gid)?));
-        let named = users().filter(|[name, ..]| *name == user).find_map(ids);
-        named.or_else(|| id(user).and_then(|number| users().filter_map(ids).find(|(uid, _)| *uid == number)))
+        let number = id(user);
+        find(&self.passwd, PASSWD_FIELDS, &|name, _| name == user)
+            .or_else(|| find(&self.passwd, PASSWD_FIELDS, &|_, uid| Some(uid) == number))
     }
 }
 
-/// The lines that have exactly N fields.
-fn lines<const N: usize>(text: &str) -> impl Iterator<Item = [&str; N]> {
-    text.lines().filter_map(|line| line.split(':').collect::<Vec<_>>().try_into().ok())
+const PASSWD_FIELDS: usize = 7;
+const GROUP_FIELDS: usize = 4;
+
+/// The first line that has exactly so many fields, and a name and a number that are wanted: its number, and that of the
+/// user's group. Lines with wrong numbers do not count.
+fn find(list: &str, fields: usize, is_wanted: &dyn Fn(&str, u32) -> bool) -> Option<(u32, u32)> {
+    list.lines().find_map(|line| {
+        let parts: Vec<_> = line.split(':').collect();
+        let [name, _, number, next, ..] = parts[..] else { return None };
+        let number = id(number)?;
+        let group = if fields == PASSWD_FIELDS { id(next)? } else { number };
+        (parts.len() == fields && is_wanted(name, number)).then_some((number, group))
+    })
 }
 
 /// `1*DIGIT`. The largest number is none: to setuid(2) and its kin it means "leave as it is".

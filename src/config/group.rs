@@ -1,7 +1,7 @@
 //! Reads one `[backends.*]`. Input: its table, and what holds for all groups. Output: [`GroupSettings`].
 
-use super::keys::{BALANCE, GROUP_HEALTH, GROUP_RETRY, GROUP_TIMEOUTS, Kind, ONE_SERVER, OWN_LIMITS};
-use super::table::Table;
+use super::keys::{BALANCE, GROUP_HEALTH, OF_A_GROUP, ONE_SERVER};
+use super::table::{Set, Table};
 use super::toml::{Node, Value};
 use super::values;
 use crate::settings::Settings;
@@ -19,16 +19,11 @@ pub(super) fn read(name: &str, table: &Table<'_>, base: &Settings) -> GroupSetti
     group.balance = balance(table).unwrap_or_default();
     group.host = table.parsed("host", values::host_sent).unwrap_or_default();
     group.fail_on_5xx = table.flag("fail_on_5xx").unwrap_or_default();
-    table.settings(&mut |key, text| group.settings.set_value(key, text));
-    let tables: [(&str, &'static Kind); 3] =
-        [("retry", &GROUP_RETRY), ("timeouts", &GROUP_TIMEOUTS), ("limits", &OWN_LIMITS)];
-    for (name, kind) in tables {
-        if let Some(table) = table.table(name, kind) {
-            table.settings(&mut |key, text| group.settings.set_value(key, text));
-        }
-    }
+    let set: &mut Set<'_> = &mut |key, text| group.settings.set_value(key, text);
+    table.settings(set);
+    table.settings_in(&OF_A_GROUP, set);
     if let Some(health) = table.table("health", &GROUP_HEALTH) {
-        health.settings(&mut |key, text| group.settings.set_value(key, text));
+        health.settings(set);
         group.probe = probe(&health);
     }
     group
@@ -39,7 +34,9 @@ fn server(group: &Table<'_>, node: &Node, into: &mut GroupSettings) {
     let text = match &node.value {
         Value::Text(text) => text,
         Value::Table(table) => {
-            into.servers.extend(one_server(&Table::of(table, node.at, &ONE_SERVER, group.mistakes())));
+            if let Some(server) = one_server(&Table::of(table, node.at, &ONE_SERVER, group.mistakes())) {
+                into.servers.push(server);
+            }
             return;
         }
         _ => {

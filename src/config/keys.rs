@@ -2,7 +2,6 @@
 //! is this; timeouts and limits are in [`settings`], which are asked for them.
 
 use crate::settings;
-use crate::settings::suggest::nearest;
 use crate::settings::workers::{self, WorkerSettings};
 
 /// A sort of table.
@@ -11,7 +10,7 @@ pub(super) struct Kind {
     pub(super) title: &'static str,
     keys: &'static [Row],
     /// What the names of its settings begin with; empty if it has none.
-    prefix: &'static str,
+    pub(super) prefix: &'static str,
     /// Which of them; empty for all.
     only: &'static [&'static str],
     /// Other keys are names, if they hold tables.
@@ -205,8 +204,19 @@ pub(super) static HEADERS: Kind = Kind {
     ..PLAIN
 };
 
+/// Tables that hold settings only: of all,
+pub(super) static OF_ALL: [(&str, &Kind); 5] =
+    [("timeouts", &TIMEOUTS), ("limits", &LIMITS), ("retry", &RETRY), ("health", &HEALTH), ("backends", &BACKENDS)];
+
+/// of a group,
+pub(super) static OF_A_GROUP: [(&str, &Kind); 3] =
+    [("retry", &GROUP_RETRY), ("timeouts", &GROUP_TIMEOUTS), ("limits", &OWN_LIMITS)];
+
+/// and of a route.
+pub(super) static OF_A_ROUTE: [(&str, &Kind); 2] = [("timeouts", &ROUTE_TIMEOUTS), ("limits", &OWN_LIMITS)];
+
 /// All of them; the ones that are written most come first, because suggestions are looked for in this order.
-static KINDS: [&Kind; 21] = [
+pub(super) static KINDS: [&Kind; 21] = [
     &SERVER,
     &LISTEN,
     &GROUP,
@@ -232,16 +242,17 @@ static KINDS: [&Kind; 21] = [
 
 impl Kind {
     /// The names of its timeouts, limits and other settings, without their prefix.
+    #[inline(never)]
     pub(super) fn settings(&self) -> Vec<&'static str> {
-        if self.prefix.is_empty() {
-            return Vec::new();
+        let mut names = Vec::new();
+        for key in settings::keys().chain(workers::keys()) {
+            if !self.prefix.is_empty()
+                && let Some(name) = key.strip_prefix(self.prefix)
+                && (self.only.is_empty() || self.only.contains(&name))
+            {
+                names.push(name);
+            }
         }
-        let mut names: Vec<_> = settings::keys().chain(workers::keys()).collect();
-        names.retain_mut(|name| {
-            let own = name.strip_prefix(self.prefix).filter(|own| self.only.is_empty() || self.only.contains(own));
-            *name = own.unwrap_or_default();
-            own.is_some()
-        });
         names
     }
 
@@ -250,9 +261,12 @@ impl Kind {
         format!("{}{name}", self.prefix)
     }
 
-    fn names(&self) -> Vec<&'static str> {
+    #[inline(never)]
+    pub(super) fn names(&self) -> Vec<&'static str> {
         let mut names = self.settings();
-        names.extend(self.keys.iter().map(|(name, _, _)| *name));
+        for (name, _, _) in self.keys {
+            names.push(name);
+        }
         names
     }
 
@@ -267,32 +281,6 @@ impl Kind {
         }
         settings::accepted(&self.full(name)).unwrap_or_default()
     }
-
-    /// Why that key does not belong here, and where it does, or which one was meant.
-    pub(super) fn unknown(&self, name: &str) -> String {
-        if !self.prefix.is_empty() && settings::keys().any(|key| key == self.full(name)) {
-            let table = self.prefix.trim_end_matches('.');
-            return format!("{name} cannot be set for a part of the requests; set it in [{table}]");
-        }
-        let title = self.title;
-        let start = format!("unknown key {} in {title}", super::mistakes::quoted(name));
-        if let Some(near) = nearest(name, &self.names()) {
-            return format!("{start}; did you mean {near:?}?");
-        }
-        let elsewhere = KINDS.iter().find(|kind| kind.has(name)).map(|kind| (name, kind.title));
-        let elsewhere = elsewhere.or_else(|| in_name(name, self).map(|near| (near, title)));
-        let elsewhere = elsewhere.or_else(|| KINDS.iter().find_map(|kind| Some((in_name(name, kind)?, kind.title))));
-        let near = || KINDS.iter().find_map(|kind| Some((nearest(name, &kind.names())?, kind.title)));
-        match elsewhere.or_else(near) {
-            Some((near, table)) => format!("{start}; did you mean {near:?} in {table}?"),
-            None => start,
-        }
-    }
-}
-
-/// A key of that kind which is a part of the name: `balance` of `load_balance`.
-fn in_name(name: &str, kind: &Kind) -> Option<&'static str> {
-    kind.names().into_iter().find(|known| name.split(['_', '-', '.']).any(|word| word == *known))
 }
 
 /// One key as the reference has it.
@@ -311,7 +299,7 @@ pub struct Entry {
 /// Every key that a file can have.
 #[must_use]
 pub fn reference() -> Vec<Entry> {
-    let mut defaults = settings::Settings::default().values();
+    let mut defaults = super::default_settings().values();
     defaults.extend(WorkerSettings::default().values());
     let mut entries = Vec::new();
     for kind in KINDS {

@@ -5,6 +5,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `keys` | every key of every table: what is read, suggested and listed |
+//! | `unknown` | what to say of a key that is none of them |
 //! | `toml` | the text as a tree of tables and values |
 //! | `table` | one table, read typed |
 //! | `server`, `group`, `route`, `fields` | one kind of table each |
@@ -24,12 +25,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod toml;
+mod unknown;
 pub(crate) mod values;
 mod writer;
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -161,9 +163,7 @@ impl Config {
 pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Vec<String>> {
     let name = path.display().to_string();
     let problem = |text: &dyn Display| vec![format!("{}: {text}", printable(&name))];
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| problem(&error))?;
+    let bytes = read_file(path, MOST_BYTES + 1).map_err(|error| problem(&error))?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(problem(&format_args!("this has more than {MOST_BYTES} bytes, which no configuration needs")));
     }
@@ -174,6 +174,13 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Vec<String>> {
     let mut config = parse(&name, &text, overrides)?;
     config.source = Some(path.to_owned());
     Ok(config)
+}
+
+/// A file, or so much of it.
+fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a text; `name` stands for the file in messages.
@@ -207,21 +214,16 @@ fn read(file: &Table<'_>, source: &str, overrides: &[String]) -> Config {
     config
 }
 
+/// Out of line: these are 33 values, and several places begin with them.
+#[inline(never)]
+pub(crate) fn default_settings() -> Settings {
+    Settings::default()
+}
+
 /// What holds where no group or route says otherwise.
 fn settings(file: &Table<'_>, overrides: &[String]) -> Settings {
-    let mut settings = Settings::default();
-    let tables = [
-        ("timeouts", &keys::TIMEOUTS),
-        ("limits", &keys::LIMITS),
-        ("retry", &keys::RETRY),
-        ("health", &keys::HEALTH),
-        ("backends", &keys::BACKENDS),
-    ];
-    for (name, kind) in tables {
-        if let Some(table) = file.table(name, kind) {
-            table.settings(&mut |key, text| settings.set_value(key, text));
-        }
-    }
+    let mut settings = default_settings();
+    file.settings_in(&keys::OF_ALL, &mut |key, text| settings.set_value(key, text));
     for assignment in overrides {
         if let Err(error) = settings.set(assignment) {
             file.missing(&format_args!("--set: {error}"));
@@ -241,31 +243,27 @@ fn groups(file: &Table<'_>, base: &Settings) -> Vec<GroupSettings> {
         if let Err(problem) = values::group_name(name) {
             file.mistakes().add(*at, &format_args!("the name of a group {}: {problem}", mistakes::quoted(name)));
         }
-        let table = Table::open(name, node, &keys::GROUP, file.mistakes());
-        groups.extend(table.map(|table| group::read(name, &table, base)));
+        if let Some(table) = Table::open(name, node, &keys::GROUP, file.mistakes()) {
+            groups.push(group::read(name, &table, base));
+        }
     }
     groups
 }
 
 fn routes(file: &Table<'_>, site: &SiteSettings, source: &str) -> Vec<RouteSettings> {
+    let (mut routes, mut places) = (Vec::new(), Vec::new());
     if !file.has("route") {
-        return match &site.groups[..] {
-            [only] => vec![RouteSettings::all_to(&only.name, &only.settings)],
-            [] => {
-                file.missing(&"there is nothing to do; write [backends.app] with servers = [\"127.0.0.1:3000\"]");
-                Vec::new()
-            }
-            _ => {
-                file.missing(&"there are several groups and no route; write [[route]] with to = \"...\" for each");
-                Vec::new()
-            }
-        };
+        match &site.groups[..] {
+            [only] => routes.push(RouteSettings::all_to(&only.name, &only.settings)),
+            [] => file.missing(&"there is nothing to do; write [backends.app] with servers = [\"127.0.0.1:3000\"]"),
+            _ => file.missing(&"there are several groups and no route; write [[route]] with to = \"...\" for each"),
+        }
+        return routes;
     }
     let tables = file.tables("route", &keys::ROUTE);
     if tables.is_empty() {
         file.wrong("route", &"an empty list leads nowhere; write [[route]]");
     }
-    let (mut routes, mut places) = (Vec::new(), Vec::new());
     for table in &tables {
         if let Some(route) = route::read(table, &site.groups, &site.settings) {
             routes.push(route);

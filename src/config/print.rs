@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::writer::{Writer, key};
-use super::{Config, LISTEN, values};
+use super::{Config, LISTEN, default_settings, values};
 use crate::logging::AccessLog;
 use crate::settings::Settings;
 use crate::settings::group::{Balance, GroupSettings, HashKey, HostSent, Probe, ServerSettings};
@@ -19,7 +19,7 @@ pub fn print(config: &Config) -> String {
     let mut file = Writer::default();
     file.table(&"[server]");
     server(&mut file, config);
-    let (site, default) = (&config.site, Settings::default());
+    let (site, default) = (&config.site, default_settings());
     for name in ["timeouts", "limits", "retry", "health", "backends"] {
         file.table(&format_args!("[{name}]"));
         file.changed(name, &site.settings, &default);

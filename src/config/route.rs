@@ -2,7 +2,7 @@
 //! routes: two for the same requests.
 
 use super::fields;
-use super::keys::{OWN_LIMITS, REDIRECT, RESPOND, ROUTE_TIMEOUTS};
+use super::keys::{OF_A_ROUTE, REDIRECT, RESPOND};
 use super::mistakes::{Mistakes, line_number, quoted};
 use super::table::Table;
 use super::values;
@@ -13,10 +13,10 @@ use crate::settings::route::{Action, RouteSettings};
 use crate::settings::suggest::nearest;
 
 /// What a route can do with a request: exactly one of these.
-const ACTIONS: [&str; 3] = ["to", "redirect", "respond"];
+static ACTIONS: [&str; 3] = ["to", "redirect", "respond"];
 
 /// What changes a request before it goes to a backend.
-const FOR_BACKENDS: [&str; 3] = ["strip_prefix", "add_prefix", "request_headers"];
+static FOR_BACKENDS: [&str; 3] = ["strip_prefix", "add_prefix", "request_headers"];
 
 /// Reads one route. `None` if it is not known what it does.
 pub(super) fn read(table: &Table<'_>, groups: &[GroupSettings], base: &Settings) -> Option<RouteSettings> {
@@ -42,11 +42,7 @@ pub(super) fn read(table: &Table<'_>, groups: &[GroupSettings], base: &Settings)
     {
         route.settings = group.settings.clone();
     }
-    for (name, kind) in [("timeouts", &ROUTE_TIMEOUTS), ("limits", &OWN_LIMITS)] {
-        if let Some(table) = table.table(name, kind) {
-            table.settings(&mut |key, text| route.settings.set_value(key, text));
-        }
-    }
+    table.settings_in(&OF_A_ROUTE, &mut |key, text| route.settings.set_value(key, text));
     route.action = action?;
     Some(route)
 }
@@ -72,7 +68,12 @@ fn networks(table: &Table<'_>, name: &str) -> Vec<Network> {
 }
 
 fn action(table: &Table<'_>, groups: &[GroupSettings]) -> Option<Action> {
-    let given: Vec<_> = ACTIONS.into_iter().filter(|name| table.has(name)).collect();
+    let mut given = Vec::new();
+    for name in &ACTIONS {
+        if table.has(name) {
+            given.push(*name);
+        }
+    }
     match given[..] {
         [] => table.missing(&"this route leads nowhere; write one of to, redirect and respond"),
         [_] => {}
@@ -83,7 +84,7 @@ fn action(table: &Table<'_>, groups: &[GroupSettings]) -> Option<Action> {
     }
     let first = given.first()?;
     if *first != "to" {
-        for name in FOR_BACKENDS {
+        for name in &FOR_BACKENDS {
             if table.has(name) {
                 table.wrong(name, &format_args!("this changes what a backend is sent, and with {first} there is none"));
             }

@@ -8,6 +8,9 @@ use super::mistakes::{Mistakes, quoted};
 use super::toml::{self, Entry, Node, Value};
 use crate::settings::SettingError;
 
+/// Sets a key to a value.
+pub(super) type Set<'a> = dyn FnMut(&str, &str) -> Result<(), SettingError> + 'a;
+
 /// One table of the file.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'a> {
@@ -181,22 +184,36 @@ impl<'a> Table<'a> {
         tables.iter().filter_map(|node| Table::open(name, node, kind, self.mistakes)).collect()
     }
 
+    /// As [`settings`](Self::settings), for those in tables in this table.
+    #[inline(never)]
+    pub(super) fn settings_in(&self, tables: &[(&str, &'static Kind)], set: &mut Set<'_>) {
+        for (name, kind) in tables {
+            if let Some(table) = self.table(name, kind) {
+                table.settings(set);
+            }
+        }
+    }
+
     /// Gives each of the kind's settings that is there to `set`, by its full name.
-    pub(super) fn settings(&self, set: &mut dyn FnMut(&str, &str) -> Result<(), SettingError>) {
+    pub(super) fn settings(&self, set: &mut Set<'_>) {
         for name in self.kind.settings() {
             let Some(node) = self.tree.get(name) else { continue };
+            let digits;
             let (text, in_quotes) = match &node.value {
-                Value::Text(text) => (text.clone(), true),
-                Value::Whole(Some(number)) => (number.to_string(), false),
+                Value::Text(text) => (text.as_str(), true),
+                Value::Whole(Some(number)) => {
+                    digits = number.to_string();
+                    (digits.as_str(), false)
+                }
                 // Negative, or too large for any setting: refused as that, below.
-                Value::Whole(None) => ("-".to_owned(), false),
+                Value::Whole(None) => ("-", false),
                 _ => {
                     self.is_wrong_type(name);
                     continue;
                 }
             };
             let bare = text.bytes().all(|byte| byte.is_ascii_digit());
-            match set(&self.kind.full(name), &text) {
+            match set(&self.kind.full(name), text) {
                 Ok(()) if in_quotes && bare => {
                     self.wrong(name, &format_args!("write the number without quotes: {text}"));
                 }

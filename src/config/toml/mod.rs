@@ -153,7 +153,7 @@ impl Reader<'_> {
                 self.line_of_text(quote)?
             } else {
                 self.skip(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-                String::from_utf8_lossy(&self.text[at..self.at]).into_owned()
+                text(&self.text[at..self.at])
             };
             if self.at == at {
                 return Err((at, "write a key: letters, digits, - and _, or a text in quotes"));
@@ -219,15 +219,15 @@ impl Reader<'_> {
     fn word(&mut self) -> Result<Value, Problem> {
         let at = self.at;
         self.skip(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'_' | b'.' | b':'));
-        let word = String::from_utf8_lossy(&self.text[at..self.at]).into_owned();
-        let digits = word.trim_start_matches(['-', '+']);
-        match word.as_str() {
-            "" => Err((at, "write a value; texts stand in quotes")),
-            "true" => Ok(Value::Flag(true)),
-            "false" => Ok(Value::Flag(false)),
-            "inf" | "nan" => Ok(Value::Other),
-            _ if !digits.starts_with(|c: char| c.is_ascii_digit()) => Err((at, "texts stand in quotes")),
-            _ => Ok(number(&word).unwrap_or(Value::Other)),
+        let word = &self.text[at..self.at];
+        let first = word.iter().find(|byte| !matches!(byte, b'-' | b'+'));
+        match word {
+            b"" => Err((at, "write a value; texts stand in quotes")),
+            b"true" => Ok(Value::Flag(true)),
+            b"false" => Ok(Value::Flag(false)),
+            b"inf" | b"nan" => Ok(Value::Other),
+            _ if !first.is_some_and(u8::is_ascii_digit) => Err((at, "texts stand in quotes")),
+            _ => Ok(number(word).unwrap_or(Value::Other)),
         }
     }
 
@@ -248,7 +248,7 @@ impl Reader<'_> {
             }
         }
         self.at += 1;
-        Ok(String::from_utf8_lossy(&out).into_owned())
+        Ok(text(&out))
     }
 
     /// Behind three quotes, to the next three.
@@ -285,7 +285,7 @@ impl Reader<'_> {
         for _ in 0..2 {
             out.extend(self.take(&[quote]).then_some(quote));
         }
-        Ok(String::from_utf8_lossy(&out).into_owned())
+        Ok(text(&out))
     }
 
     /// From a backslash on.
@@ -314,21 +314,36 @@ impl Reader<'_> {
     }
 }
 
+/// A part of the file, which is UTF-8 and is cut at ASCII only.
+#[inline(never)]
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// A whole number; `None` if it is a fraction or a date.
-fn number(word: &str) -> Option<Value> {
-    let digits = word.strip_prefix('+').unwrap_or(word);
-    let (digits, radix) = match digits.get(..2) {
-        Some("0x") => (&digits[2..], 16),
-        Some("0o") => (&digits[2..], 8),
-        Some("0b") => (&digits[2..], 2),
-        _ => (digits, 10),
+fn number(word: &[u8]) -> Option<Value> {
+    let (negative, digits) = match word {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, word),
     };
-    let (negative, digits) = digits.strip_prefix('-').map_or((false, digits), |digits| (true, digits));
-    // `_` stands between digits; 010 would be eight to some.
-    let whole = digits.split('_').all(|part| !part.is_empty() && part.chars().all(|c| c.is_digit(radix)));
-    if !whole || (radix == 10 && digits.len() > 1 && digits.starts_with('0')) {
-        return None;
+    let (radix, digits) = match digits {
+        [b'0', b'x', rest @ ..] => (16, rest),
+        [b'0', b'o', rest @ ..] => (8, rest),
+        [b'0', b'b', rest @ ..] => (2, rest),
+        // 010 would be eight to some.
+        [b'0', _, ..] => return None,
+        _ => (10, digits),
+    };
+    let (mut number, mut behind_a_digit) = (Some(0_u64), false);
+    for byte in digits {
+        if *byte == b'_' && behind_a_digit {
+            behind_a_digit = false;
+            continue;
+        }
+        let digit = char::from(*byte).to_digit(radix)?;
+        number = number.and_then(|number| number.checked_mul(radix.into())?.checked_add(digit.into()));
+        behind_a_digit = true;
     }
-    let number = u64::from_str_radix(&digits.replace('_', ""), radix).ok();
-    Some(Value::Whole(number.filter(|_| !negative)))
+    behind_a_digit.then(|| Value::Whole(number.filter(|_| !negative)))
 }
