@@ -1,11 +1,20 @@
 //! Run by cargo before it builds the program: what the linker is asked for, for a small binary and a small process; and
-//! the pages for browsers without what only their readers in an editor need.
+//! the pages for browsers without what only their readers in an editor need, packed.
 
 use std::env::{var, var_os};
 use std::fs;
 
+#[path = "../src/packed.rs"]
+mod packed;
+
+use packed::{SHORTEST, unpack};
+
 /// The pages, and the names under which the program includes them.
-const PAGES: [(&str, &str); 2] = [("src/admin/page.html", "admin.html"), ("src/demo/page.html", "demo.html")];
+const PAGES: [(&str, &str); 2] = [("src/admin/page.html", "admin.packed"), ("src/demo/page.html", "demo.packed")];
+
+/// How far back a part that comes again may begin, and how long it may be: 12 and 4 bits.
+const FARTHEST: usize = 1 << 12;
+const LONGEST: usize = SHORTEST + 15;
 
 fn main() {
     println!("cargo::rerun-if-changed=scripts/build.rs");
@@ -17,11 +26,15 @@ fn main() {
             order_sections();
         }
     }
+    println!("cargo::rerun-if-changed=src/packed.rs");
     let out = var("OUT_DIR").expect("cargo says where to write");
     for (source, name) in PAGES {
         println!("cargo::rerun-if-changed={source}");
         let page = fs::read_to_string(source).expect("the page is there");
-        fs::write(format!("{out}/{name}"), without_indentation(&page)).expect("a folder to write to");
+        let page = without_indentation(&page);
+        let packed = pack(page.as_bytes());
+        assert!(unpack(&packed) == page.as_bytes(), "{source} does not come out as it went in");
+        fs::write(format!("{out}/{name}"), packed).expect("a folder to write to");
     }
 }
 
@@ -29,6 +42,44 @@ fn main() {
 fn without_indentation(page: &str) -> String {
     let lines = page.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// As `unpack` wants it, and as short as that can be: from the end on, it is known for each place what the rest costs.
+fn pack(text: &[u8]) -> Vec<u8> {
+    let mut best = vec![(0, 0, 0); text.len() + 1];
+    for at in (0..text.len()).rev() {
+        let (most, distance) = longest(text, at);
+        // In bits, with the flag: 9 for a byte, 17 for a part.
+        let parts = (SHORTEST..=most).map(|length| (17 + best[at + length].0, length, distance));
+        best[at] = parts.chain([(9 + best[at + 1].0, 1, 0)]).min().expect("one at least");
+    }
+    let (mut items, mut at) = (Vec::new(), 0);
+    while at < text.len() {
+        let (_, length, distance) = best[at];
+        items.push((at, length, distance));
+        at += length;
+    }
+    let mut packed = Vec::new();
+    for eight in items.chunks(8) {
+        packed.push((0..).zip(eight).map(|(place, (_, length, _))| u8::from(*length > 1) << place).sum());
+        for (at, length, distance) in eight {
+            if *length == 1 {
+                packed.push(text[*at]);
+            } else {
+                let [low, high] = u16::try_from(distance - 1).expect("12 bits").to_le_bytes();
+                packed.extend([low, high << 4 | u8::try_from(length - SHORTEST).expect("4 bits")]);
+            }
+        }
+    }
+    packed
+}
+
+/// How much of what comes at `at` has come before, and at what distance.
+fn longest(text: &[u8], at: usize) -> (usize, usize) {
+    let rest = &text[at..text.len().min(at + LONGEST)];
+    let same = |from: usize| rest.iter().zip(&text[from..]).take_while(|(one, other)| one == other).count();
+    let parts = (at.saturating_sub(FARTHEST)..at).map(|from| (same(from), at - from));
+    parts.max().unwrap_or_default()
 }
 
 /// Packs the table of addresses that the loader adjusts: 24 KB less on disk, and pages that are not touched at the start.

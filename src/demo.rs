@@ -17,14 +17,15 @@ use crate::admin;
 use crate::http::server::{BaseHttpRequestHandler, DoMethod, HttpServer};
 use crate::http::{Field, HttpStatus, RequestHead};
 use crate::logging::{self, AccessLog, Sinks};
+use crate::packed::unpack;
 use crate::proxy::{LoadBalancer, ReverseProxyHandler};
 use crate::serve::{self, Notifier, Serving};
 use crate::settings::Settings;
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::socketserver::Workers;
 
-/// The page for the browser: self-contained.
-const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/demo.html"));
+/// The page for the browser: self-contained. Packed.
+const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo.packed"));
 
 /// The page takes its style and its script from itself, and speaks to nobody but us.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
@@ -183,11 +184,12 @@ impl Backend {
     }
 
     fn page(&self, http: &mut BaseHttpRequestHandler) -> io::Result<()> {
+        let page = unpack(PAGE);
         self.begin(HttpStatus::OK, "text/html; charset=utf-8", http)?;
         http.send_header("Content-Security-Policy", PAGE_POLICY)?;
-        http.send_header("Content-Length", PAGE.len())?;
+        http.send_header("Content-Length", page.len())?;
         http.end_headers()?;
-        http.wfile().write_all(PAGE.as_bytes())
+        http.wfile().write_all(&page)
     }
 
     /// Says who it is, in its own manner.

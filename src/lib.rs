@@ -65,6 +65,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod logging;
+mod packed;
 pub mod rights;
 pub mod run;
 pub mod serve;

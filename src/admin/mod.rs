@@ -30,13 +30,14 @@ use std::time::{Duration, SystemTime};
 use self::snapshot::Snapshot;
 use crate::http::server::{BaseHttpRequestHandler, DoMethod, HttpServer};
 use crate::http::{Field, HttpStatus, RequestHead};
+use crate::packed::unpack;
 use crate::proxy::ReverseProxyHandler;
 use crate::settings::Settings;
 use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Listener, Workers};
 
-/// The page for the browser: self-contained.
-const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/admin.html"));
+/// The page for the browser: self-contained. Packed.
+const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.packed"));
 
 /// The page takes its style and its script from itself, and speaks to nobody but us.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
@@ -156,18 +157,16 @@ impl DoMethod for Admin {
         }
         let ok = HttpStatus::OK;
         match request.target() {
-            b"/" => reply(http, ok, "text/html; charset=utf-8", PAGE),
-            b"/healthz" => reply(http, ok, TEXT, "alive\n"),
+            b"/" => reply(http, ok, "text/html; charset=utf-8", &unpack(PAGE)),
+            b"/healthz" => reply(http, ok, TEXT, b"alive\n"),
             b"/readyz" => {
                 let (ready, text) = self.snapshot().readiness();
-                reply(http, if ready { ok } else { HttpStatus::SERVICE_UNAVAILABLE }, TEXT, &text)
+                reply(http, if ready { ok } else { HttpStatus::SERVICE_UNAVAILABLE }, TEXT, text.as_bytes())
             }
-            b"/metrics" => {
-                reply(http, ok, "text/plain; version=0.0.4; charset=utf-8", &metrics::render(&self.snapshot()))
-            }
-            b"/status" => reply(http, ok, "application/json", &status::render(&self.snapshot())),
-            b"/status?text" => reply(http, ok, TEXT, &terminal::status(&self.snapshot())),
-            b"/status?ps" => reply(http, ok, TEXT, &terminal::ps(&self.snapshot())),
+            b"/metrics" => self.show(http, "text/plain; version=0.0.4; charset=utf-8", metrics::render),
+            b"/status" => self.show(http, "application/json", status::render),
+            b"/status?text" => self.show(http, TEXT, terminal::status),
+            b"/status?ps" => self.show(http, TEXT, terminal::ps),
             _ => http.send_error(HttpStatus::NOT_FOUND),
         }
     }
@@ -177,9 +176,18 @@ impl Admin {
     fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.state)
     }
+
+    fn show(
+        &self,
+        http: &mut BaseHttpRequestHandler,
+        media_type: &str,
+        render: fn(&Snapshot) -> String,
+    ) -> io::Result<()> {
+        reply(http, HttpStatus::OK, media_type, render(&self.snapshot()).as_bytes())
+    }
 }
 
-fn reply(http: &mut BaseHttpRequestHandler, status: HttpStatus, media_type: &str, content: &str) -> io::Result<()> {
+fn reply(http: &mut BaseHttpRequestHandler, status: HttpStatus, media_type: &str, content: &[u8]) -> io::Result<()> {
     http.send_response(status)?;
     let fixed = [
         ("Content-Type", media_type),
@@ -193,7 +201,7 @@ fn reply(http: &mut BaseHttpRequestHandler, status: HttpStatus, media_type: &str
     }
     http.send_header("Content-Length", content.len())?;
     http.end_headers()?;
-    http.wfile().write_all(content.as_bytes())
+    http.wfile().write_all(content)
 }
 
 /// A name that nobody else can give to this machine: no name at all, or `localhost`.
