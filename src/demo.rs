@@ -19,7 +19,7 @@ use crate::http::{Field, HttpStatus, RequestHead};
 use crate::logging::{self, AccessLog, Sinks};
 use crate::packed::unpack;
 use crate::proxy::{LoadBalancer, ReverseProxyHandler};
-use crate::serve::{self, Notifier, Serving};
+use crate::serve::{self, Notifier, Serving, signals};
 use crate::settings::Settings;
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::socketserver::Workers;
@@ -48,6 +48,7 @@ const EVENTS: u32 = 300;
 /// # Errors
 /// A sentence for the user, if it cannot listen or start threads.
 pub fn run(listen: SocketAddr) -> Result<(), String> {
+    signals::hold()?;
     let sinks = Sinks::open(&AccessLog::Stdout);
     let logs = sinks
         .and_then(|sinks| logging::start(LevelFilter::Warn, sinks, LogFormat::Text))
@@ -62,7 +63,7 @@ pub fn run(listen: SocketAddr) -> Result<(), String> {
     let proxy = ReverseProxyHandler::new(balancer, settings).with_access_log(Some(LogFormat::Text));
     let proxy = Arc::new(proxy);
     let state = admin::State::new(Arc::clone(&proxy), &workers);
-    let mut serving = Serving::new(proxy, &workers, most_connections, PATIENCE)?;
+    let mut serving = Serving::new(proxy, &workers, most_connections, PATIENCE);
     let listen = ListenSettings::from(listen);
     let listener = serve::listen(&listen)?;
     let address = serving.start(listen.address, listener)?;

@@ -103,7 +103,7 @@ fn listeners_come_and_go_while_others_serve() {
     let directory = directory("serving");
     let path = directory.join("socket");
     let workers = Workers::new("echo", 8).unwrap();
-    let mut serving = Serving::new(Arc::new(Echo), &workers, 100, Duration::from_secs(1)).unwrap();
+    let mut serving = Serving::new(Arc::new(Echo), &workers, 100, Duration::from_secs(1));
     let inet = |serving: &mut Serving<Echo>| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let asked = ListenAddress::Inet(listener.local_addr().unwrap());

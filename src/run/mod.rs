@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::logging::{self, AccessLog, Sinks};
 use crate::proxy::{ReverseProxyHandler, Site};
 use crate::rights::{self, Needs, Note};
-use crate::serve::{self, Notifier, Serving, Sockets};
+use crate::serve::{self, Notifier, Serving, Sockets, signals};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::socketserver::Workers;
 
@@ -34,6 +34,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let listeners = listen.collect::<Result<Vec<_>, String>>()?;
     let admin = config.admin.as_ref().map(|listen| sockets.open(listen)).transpose()?;
     let notes = give_up_rights(&config)?;
+    signals::hold()?;
     let logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
     for warning in config.warnings.iter().cloned().chain(sockets.warnings()) {
         log::warn!("{warning}");
@@ -48,7 +49,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let proxy = ReverseProxyHandler::with_site(Site::new(config.site.clone(), None)).with_access_log(access_log);
     let proxy = Arc::new(proxy);
     let patience = config.site.settings.timeouts.shutdown;
-    let mut serving = Serving::new(Arc::clone(&proxy), &workers, most_connections, patience)?;
+    let mut serving = Serving::new(Arc::clone(&proxy), &workers, most_connections, patience);
     for (listener, address) in listeners {
         serving.start(address, listener)?;
     }

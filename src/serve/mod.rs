@@ -10,15 +10,15 @@
 //! |---|---|
 //! | [`sockets`] | where to listen: sockets that are bound here or were handed down to us |
 //! | [`serving`] | the accept loops, to which one can be added, and from which one can be taken |
+//! | [`signals`] | what the process is told by `kill`, as values |
 //! | [`notify`] | the service manager is told how it goes |
 
 use std::process;
 use std::thread;
 use std::time::Instant;
 
+use nix::sys::signal::Signal;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGUSR1};
-use signal_hook::iterator::Signals;
 
 use crate::logging::Reopener;
 use crate::settings::deadline;
@@ -26,6 +26,7 @@ use crate::socketserver::{RequestHandler, splice};
 
 pub mod notify;
 pub mod serving;
+pub mod signals;
 pub mod sockets;
 
 pub use notify::Notifier;
@@ -44,6 +45,7 @@ pub type Reload<'a, H> = dyn FnMut(&mut Serving<H>) + 'a;
 
 /// Serves what `serving` listens on until INT or TERM, and lets what is under way end, for its patience at most. A second
 /// signal ends the process at once. Without `reload`, HUP, which a terminal sends when it goes away, is the end, too.
+/// [`signals::hold`] comes before, or signals end the process as they end any.
 ///
 /// # Errors
 /// If the system grants no thread.
@@ -55,14 +57,14 @@ pub fn serve_until_signal<H: RequestHandler>(
 ) -> Result<(), String> {
     manager.ready();
     let signal = loop {
-        match (serving.next_signal(), &mut reload) {
-            (SIGUSR1, _) => logs.reopen(),
-            (SIGHUP, Some(reload)) => {
+        match (signals::next(), &mut reload) {
+            (Signal::SIGUSR1, _) => logs.reopen(),
+            (Signal::SIGHUP, Some(reload)) => {
                 manager.reloading();
                 reload(&mut serving);
                 manager.ready();
             }
-            (signal, _) => break signal,
+            (signal, _) => break signal as i32,
         }
     };
     log::info!("stopping on signal {signal}: requests under way may end");
@@ -72,8 +74,8 @@ pub fn serve_until_signal<H: RequestHandler>(
 
 /// Lets what is under way end.
 fn end<H>(serving: Serving<H>, logs: Reopener) -> Result<(), String> {
-    let Serving { signals, accepting, workers, patience, .. } = serving;
-    let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || heed(signals, &logs));
+    let Serving { accepting, workers, patience, .. } = serving;
+    let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || heed(&logs));
     watching.map_err(|error| format!("no thread: {error}"))?;
     let until = deadline(Instant::now(), patience);
     // Before the listeners close: whoever sees them closed may count on being told that its response is the last.
@@ -90,11 +92,11 @@ fn end<H>(serving: Serving<H>, logs: Reopener) -> Result<(), String> {
 }
 
 /// What signals still do when the end has begun. What is served does not change any more.
-fn heed(mut signals: Signals, logs: &Reopener) {
-    for signal in signals.forever() {
-        match signal {
-            SIGUSR1 => logs.reopen(),
-            SIGHUP => {}
+fn heed(logs: &Reopener) {
+    loop {
+        match signals::next() {
+            Signal::SIGUSR1 => logs.reopen(),
+            Signal::SIGHUP => {}
             _ => process::exit(0),
         }
     }

@@ -5,9 +5,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
-
 use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Listener, RequestHandler, ShutdownHandle, TcpServer, Workers};
 
@@ -18,7 +15,6 @@ pub struct Serving<H> {
     most_connections: usize,
     /// How long requests under way may go on when the program ends.
     pub patience: Duration,
-    pub(super) signals: Signals,
     pub(super) accepting: Vec<Accepting>,
 }
 
@@ -32,27 +28,10 @@ pub(super) struct Accepting {
 }
 
 impl<H: RequestHandler> Serving<H> {
-    /// Nothing yet. From now on signals wait to be looked at.
-    ///
-    /// `most_connections`, of all listeners together, are accepted at once.
-    ///
-    /// # Errors
-    /// If the system grants no signal handler.
-    pub fn new(
-        handler: Arc<H>,
-        workers: &Workers,
-        most_connections: usize,
-        patience: Duration,
-    ) -> Result<Serving<H>, String> {
-        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
-        Ok(Serving {
-            handler,
-            workers: workers.clone(),
-            most_connections,
-            patience,
-            signals: signals.map_err(|error| format!("cannot handle signals: {error}"))?,
-            accepting: Vec::new(),
-        })
+    /// Nothing yet. `most_connections`, of all listeners together, will be accepted at once.
+    #[must_use]
+    pub fn new(handler: Arc<H>, workers: &Workers, most_connections: usize, patience: Duration) -> Serving<H> {
+        Serving { handler, workers: workers.clone(), most_connections, patience, accepting: Vec::new() }
     }
 
     /// Accepts on one more socket, known as `asked` from now on. Returns where it really listens.
@@ -93,12 +72,6 @@ impl<H: RequestHandler> Serving<H> {
     /// All sockets that are accepted on, where they really are.
     pub fn addresses(&self) -> impl Iterator<Item = ListenAddress> {
         self.accepting.iter().map(|accepting| accepting.address.clone())
-    }
-
-    /// Waits for a signal.
-    pub(super) fn next_signal(&mut self) -> i32 {
-        // There is no end of them: only their handle could close them, and nobody has asked for it.
-        self.signals.forever().next().unwrap_or(SIGTERM)
     }
 }
 
