@@ -10,18 +10,18 @@ pub(crate) const SHORTEST: usize = 3;
 /// The text. For what the build script made only: anything else may panic.
 pub(crate) fn unpack(packed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
-    let mut bytes = packed.iter().map(|byte| usize::from(*byte));
+    let mut bytes = packed.iter().copied();
     while let Some(flags) = bytes.next() {
         for place in 0..8 {
             let Some(low) = bytes.next() else { break };
             if flags >> place & 1 == 0 {
-                text.push(low as u8);
+                text.push(low);
                 continue;
             }
             let Some(high) = bytes.next() else { break };
-            let begin = text.len() - 1 - (low | (high & 0xF0) << 4);
+            let begin = text.len() - 1 - (usize::from(low) | usize::from(high & 0xF0) << 4);
             // Byte by byte: it may reach into what it makes.
-            for at in begin..begin + SHORTEST + (high & 0xF) {
+            for at in begin..begin + SHORTEST + usize::from(high & 0xF) {
                 text.push(text[at]);
             }
         }

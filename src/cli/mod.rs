@@ -83,7 +83,7 @@ fn decide(mut args: Args) -> Result<Outcome, Outcome> {
         return Ok(Outcome::Print(concat!("footbridge ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
     }
     match args.command.take() {
-        Some(Command::Demo(demo)) => decide_demo(&args, demo),
+        Some(Command::Demo(demo)) => decide_demo(&args, &demo),
         Some(Command::Check(check)) => decide_check(&args, check),
         Some(_) if has_flags(&args) => {
             wrong("write the flags of a command after it: footbridge status --admin 127.0.0.1:9901")
@@ -102,7 +102,7 @@ fn wrong(line: &str) -> Result<Outcome, Outcome> {
     Err(Outcome::Wrong(line.to_owned()))
 }
 
-fn decide_demo(args: &Args, demo: Demo) -> Result<Outcome, Outcome> {
+fn decide_demo(args: &Args, demo: &Demo) -> Result<Outcome, Outcome> {
     if has_flags(args) {
         return wrong("write the flags of demo after it: footbridge demo --listen 8080");
     }
@@ -216,10 +216,10 @@ fn set_from_flags(args: &Args, config: &mut Config) -> Result<(), String> {
     for text in &args.trust {
         config.site.trusted.push(value("--trust", text, Network::from_str)?);
     }
-    if let Some(text) = &args.workers {
-        if config.workers.set_value("workers.max", text).is_err() {
-            return Err(wrong_value("--workers", text, &"write a number from 1 to 4096"));
-        }
+    if let Some(text) = &args.workers
+        && config.workers.set_value("workers.max", text).is_err()
+    {
+        return Err(wrong_value("--workers", text, &"write a number from 1 to 4096"));
     }
     if let Some(text) = &args.admin {
         config.admin = Some(value("--admin", text, listen_anywhere)?);

@@ -77,7 +77,7 @@ impl Mistake {
 
 /// The number of the line that comes after that text.
 pub(super) fn line_number(before: &[u8]) -> usize {
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    before.split(|byte| *byte == b'\n').count()
 }
 
 /// The text with all that could end a line, or do something to a terminal, shown as `?`.

@@ -18,7 +18,7 @@ use crate::serve::{self, Notifier, Serving, Sockets, signals};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::socketserver::Workers;
 
-use self::reload::Reload;
+use self::reload::{Fixed, Reload};
 
 /// Serves as `config` says. HUP reads `arguments`, and with them the configuration file, anew.
 ///
@@ -46,9 +46,10 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let most_connections = config.site.settings.limits.connections.unwrap_or(allowed);
     let workers = Workers::with("worker", &config.workers).map_err(|error| format!("cannot start: {error}"))?;
     let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
-    let proxy = ReverseProxyHandler::with_site(Site::new(config.site.clone(), None)).with_access_log(access_log);
-    let proxy = Arc::new(proxy);
     let patience = config.site.settings.timeouts.shutdown;
+    let fixed = Fixed::of(&config);
+    let proxy = ReverseProxyHandler::with_site(Site::new(config.site, None)).with_access_log(access_log);
+    let proxy = Arc::new(proxy);
     let mut serving = Serving::new(Arc::clone(&proxy), &workers, most_connections, patience);
     for (listener, address) in listeners {
         serving.start(address, listener)?;
@@ -58,7 +59,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     if let Some(listener) = admin {
         admin::start(listener, Arc::clone(&status))?;
     }
-    let mut reload = Reload { present: config, arguments, sockets, proxy, status };
+    let mut reload = Reload { source: config.source, fixed, arguments, sockets, proxy, status };
     let mut reload = |serving: &mut Serving<_>| reload.reload(serving);
     serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload))
 }

@@ -3,20 +3,27 @@
 //! What may fail comes first: reading, and binding new addresses. Then groups and routes are replaced, in one moment:
 //! what goes on, goes on as it began. Last, listeners come and go.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use log::LevelFilter;
+
+use crate::access::LogFormat;
 use crate::admin;
 use crate::cli::{self, Outcome};
-use crate::config::Config;
+use crate::config::{Config, WorkerSettings};
+use crate::logging::AccessLog;
 use crate::proxy::ReverseProxyHandler;
+use crate::rights::Identity;
 use crate::serve::{Serving, Sockets};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::socketserver::Listener;
 
 /// What is needed to reload.
 pub(super) struct Reload {
-    /// As it is in effect.
-    pub(super) present: Config,
+    /// Where the configuration is; `None` if all of it stood in the arguments.
+    pub(super) source: Option<PathBuf>,
+    pub(super) fixed: Fixed,
     pub(super) arguments: Vec<String>,
     pub(super) sockets: Sockets,
     pub(super) proxy: Arc<ReverseProxyHandler>,
@@ -28,8 +35,8 @@ impl Reload {
     /// Reads the configuration anew. If anything is wrong with it, all stays as it is, and the log says why.
     pub(super) fn reload(&mut self, serving: &mut Serving<ReverseProxyHandler>) {
         match self.read().and_then(|next| self.take(next, serving)) {
-            Ok(()) => {
-                log::info!("reloaded: {}", self.present.summary());
+            Ok(summary) => {
+                log::info!("reloaded: {summary}");
                 self.status.set_listeners(serving.addresses());
                 self.status.note_reload(Ok(()));
             }
@@ -46,7 +53,7 @@ impl Reload {
     }
 
     fn read(&self) -> Result<Config, Vec<String>> {
-        if self.present.source.is_none() {
+        if self.source.is_none() {
             return Err(vec!["there is no configuration file to read anew".to_owned()]);
         }
         match cli::parse(&self.arguments) {
@@ -57,16 +64,18 @@ impl Reload {
         }
     }
 
-    fn take(&mut self, next: Config, serving: &mut Serving<ReverseProxyHandler>) -> Result<(), Vec<String>> {
+    /// Makes a configuration the present one; what it holds.
+    fn take(&mut self, next: Config, serving: &mut Serving<ReverseProxyHandler>) -> Result<String, Vec<String>> {
         let opened = self.open(&next.listen, serving).map_err(|problem| vec![problem])?;
         for warning in &next.warnings {
             log::warn!("{warning}");
         }
-        for what in changed_in_vain(&self.present, &next) {
+        for what in self.fixed.changes(&Fixed::of(&next)) {
             log::warn!("{what} has changed: it takes effect when footbridge is started again");
         }
-        self.proxy.replace(next.site.clone());
         serving.patience = next.site.settings.timeouts.shutdown;
+        let summary = next.summary();
+        self.proxy.replace(next.site);
         for (address, listener) in opened {
             if let Err(problem) = serving.start(address, listener) {
                 log::error!("{problem}");
@@ -77,8 +86,7 @@ impl Reload {
         for address in gone {
             serving.stop(&address);
         }
-        self.present = with_fixed_parts(&self.present, next);
-        Ok(())
+        Ok(summary)
     }
 
     /// Binds the addresses that are new.
@@ -94,34 +102,43 @@ impl Reload {
 }
 
 /// What cannot change while the process runs: its threads and open files.
-fn changed_in_vain(present: &Config, next: &Config) -> Vec<&'static str> {
-    let connections = |config: &Config| config.site.settings.limits.connections;
-    [
-        ("admin", present.admin != next.admin),
-        ("workers", present.workers != next.workers),
-        ("access_log", present.access_log != next.access_log),
-        ("log_format", present.log_format != next.log_format),
-        ("log_level", present.log_level != next.log_level),
-        ("user", present.user != next.user),
-        ("sandbox", present.sandbox != next.sandbox),
-        ("limits.connections", connections(present) != connections(next)),
-    ]
-    .into_iter()
-    .filter_map(|(what, changed)| changed.then_some(what))
-    .collect()
+pub(super) struct Fixed {
+    admin: Option<ListenSettings>,
+    workers: WorkerSettings,
+    access_log: AccessLog,
+    log_format: LogFormat,
+    log_level: LevelFilter,
+    user: Option<Identity>,
+    sandbox: bool,
+    connections: Option<usize>,
 }
 
-/// `next`, but for what has not taken effect: so that the next comparison is with what really is.
-fn with_fixed_parts(present: &Config, mut next: Config) -> Config {
-    next.site.settings.limits.connections = present.site.settings.limits.connections;
-    Config {
-        admin: present.admin.clone(),
-        workers: present.workers.clone(),
-        access_log: present.access_log.clone(),
-        log_format: present.log_format,
-        log_level: present.log_level,
-        user: present.user.clone(),
-        sandbox: present.sandbox,
-        ..next
+impl Fixed {
+    pub(super) fn of(config: &Config) -> Fixed {
+        Fixed {
+            admin: config.admin.clone(),
+            workers: config.workers.clone(),
+            access_log: config.access_log.clone(),
+            log_format: config.log_format,
+            log_level: config.log_level,
+            user: config.user.clone(),
+            sandbox: config.sandbox,
+            connections: config.site.settings.limits.connections,
+        }
+    }
+
+    /// What is another in `next`.
+    fn changes(&self, next: &Fixed) -> impl Iterator<Item = &'static str> {
+        let pairs = [
+            ("admin", self.admin != next.admin),
+            ("workers", self.workers != next.workers),
+            ("access_log", self.access_log != next.access_log),
+            ("log_format", self.log_format != next.log_format),
+            ("log_level", self.log_level != next.log_level),
+            ("user", self.user != next.user),
+            ("sandbox", self.sandbox != next.sandbox),
+            ("limits.connections", self.connections != next.connections),
+        ];
+        pairs.into_iter().filter_map(|(what, changed)| changed.then_some(what))
     }
 }
