@@ -115,7 +115,11 @@ mod tests {
     #[test]
     fn durations_are_shown_in_the_largest_whole_unit() {
         for text in ["1ms", "1500ms", "1s", "60s", "90s", "2m", "61m", "1h", "24h", "off"] {
-            let millis = if text == "off" { u64::MAX } else { parse_duration(text).unwrap().as_millis() as u64 };
+            let millis = if text == "off" {
+                u64::MAX
+            } else {
+                u64::try_from(parse_duration(text).unwrap().as_millis()).unwrap()
+            };
             assert_eq!(show_duration(millis), text);
         }
     }

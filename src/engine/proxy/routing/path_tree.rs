@@ -1,9 +1,11 @@
 //! Finds the longest prefix of a path, in whole segments, among many. Reads a path in two ways.
 //!
 //! *As it came*: byte for byte, which decides. *As others might read it*: percent-decoded, without case, with `\` for
-//! `/`, without dot segments, empty segments and parameters (`;x`), as a lenient backend would (RFC 3986 §6.2.2). A path
-//! whose two readings lead to different places could be let in by one route and answered by what another one guards:
-//! it is ambiguous, and refused.
+//! `/`, without `.`, empty segments and parameters (`;x`), as a lenient backend would (RFC 3986 §6.2.2). A path whose two
+//! readings lead to different places could be let in by one route and answered by what another one guards: it is
+//! ambiguous, and refused. Whoever takes some of these liberties and not others reads something in between. Not so with
+//! `..`, of which each reader makes something else, and with two slashes at the beginning, behind which some see a host
+//! (RFC 3986 §4.2): these are ambiguous wherever there is more than one place to lead to.
 //!
 //! The tree has a node for each segment, in lower case. Both walks stop where the tree ends, so a path costs as much as
 //! it is long, and no more, however it is made.
@@ -85,15 +87,19 @@ impl PathTree {
             return Lead::Nowhere;
         }
         let literal = self.literally(path);
-        if !has_other_readings(path) {
+        if self.leads_to_one_place() || !has_other_readings(path) {
             return literal.map_or(Lead::Nowhere, Lead::To);
         }
-        let lenient = self.leniently(path);
-        match literal {
-            Some(number) if lenient.iter().any(|place| place.number == number) => Lead::To(number),
-            None if lenient.is_empty() => Lead::Nowhere,
+        match (literal, self.leniently(path)) {
+            (Some(number), Some(places)) if places.iter().any(|place| place.number == number) => Lead::To(number),
+            (None, Some([])) => Lead::Nowhere,
             _ => Lead::Ambiguous,
         }
+    }
+
+    /// Whether every path leads to the one place that there is.
+    fn leads_to_one_place(&self) -> bool {
+        matches!(&*self.nodes, [root] if !root.places.is_empty())
     }
 
     /// The longest prefix that the path begins with, byte for byte.
@@ -114,23 +120,42 @@ impl PathTree {
         self.nodes[node].places.iter().find(|place| *place.prefix == *prefix).map(|place| place.number)
     }
 
-    /// The places at the longest prefix of the path as a lenient server reads it.
-    fn leniently(&self, path: &[u8]) -> &[Place] {
-        let mut walk = Walk { tree: self, entered: vec![0], beyond: 0 };
-        let mut segment = Segment::default();
+    /// The places at the longest prefix of the path as a lenient server reads it; `None` if there is no telling.
+    fn leniently(&self, path: &[u8]) -> Option<&[Place]> {
+        let (mut places, mut node) = (&self.nodes[0].places, Some(0));
+        let (mut segment, mut separators) = (Segment::default(), 0);
         let mut rest = path;
         while let Some((byte, after)) = decoded(rest) {
             rest = after;
-            if matches!(byte, b'/' | b'\\') {
-                walk.step(&segment);
-                segment = Segment::default();
-            } else {
+            if !matches!(byte, b'/' | b'\\') {
                 segment.push(byte);
+                continue;
+            }
+            if separators == 1 && segment.length == 0 {
+                return None; // //host/path
+            }
+            separators += 1;
+            self.step(&mut node, &mut places, &segment)?;
+            segment = Segment::default();
+        }
+        self.step(&mut node, &mut places, &segment)?;
+        Some(places)
+    }
+
+    /// Takes a segment as a lenient server does: the node, while there is one, and the places of the longest prefix so
+    /// far. `None` if no two servers agree.
+    fn step<'a>(&'a self, node: &mut Option<usize>, places: &mut &'a Vec<Place>, segment: &Segment) -> Option<()> {
+        match segment.text() {
+            Some(b"..") => return None,
+            Some(b"" | b".") => {}
+            text => {
+                *node = node.zip(text).and_then(|(at, text)| self.child(at, text));
+                if let Some(entered) = node.map(|at| &self.nodes[at].places).filter(|places| !places.is_empty()) {
+                    *places = entered;
+                }
             }
         }
-        walk.step(&segment);
-        let places = walk.entered.iter().rev().map(|node| self.nodes[*node].places.as_slice());
-        places.into_iter().find(|places| !places.is_empty()).unwrap_or_default()
+        Some(())
     }
 }
 
@@ -181,35 +206,6 @@ impl Segment {
     /// `None`: longer than any in a tree.
     fn text(&self) -> Option<&[u8]> {
         self.bytes.get(..self.length)
-    }
-}
-
-/// A way through the tree, and beyond it.
-struct Walk<'a> {
-    tree: &'a PathTree,
-    /// From the root on.
-    entered: Vec<usize>,
-    /// Segments below the last node that the tree does not have.
-    beyond: usize,
-}
-
-impl Walk<'_> {
-    /// As a lenient server takes a segment.
-    fn step(&mut self, segment: &Segment) {
-        match segment.text() {
-            Some(b"" | b".") => {}
-            Some(b"..") if self.beyond > 0 => self.beyond -= 1,
-            Some(b"..") if self.entered.len() > 1 => drop(self.entered.pop()),
-            Some(b"..") => {}
-            text => match text.filter(|_| self.beyond == 0).and_then(|text| self.tree.child(self.here(), text)) {
-                Some(child) => self.entered.push(child),
-                None => self.beyond += 1,
-            },
-        }
-    }
-
-    fn here(&self) -> usize {
-        self.entered.last().copied().unwrap_or_default()
     }
 }
 
@@ -278,8 +274,30 @@ mod tests {
         ] {
             assert_eq!(tree().find(path.as_bytes()), Lead::Ambiguous, "{path}");
         }
-        assert_eq!(tree().find(b"/x/../y//z/%2e/%41;q"), Lead::To(0), "the same place in both readings");
-        assert_eq!(tree().find(b"/../.."), Lead::To(0), "nothing is above the root");
+        assert_eq!(tree().find(b"/x/y//z/%2e/%41;q"), Lead::To(0), "the same place in both readings");
+    }
+
+    /// RFC 3986 §5.2.4, and those who do otherwise: with `..` each reader ends elsewhere; RFC 3986 §4.2: two slashes
+    /// may begin a host.
+    #[test]
+    fn what_no_two_readers_agree_on_is_ambiguous_if_it_matters() {
+        let mut one = PathTree::default();
+        one.place("/", 0);
+        for path in [
+            "/..",
+            "/x/../y",
+            "/x/../api//../users",
+            "/x/../api/..;/y",
+            "/x/%2e%2E/api",
+            "/x\\..\\api",
+            "//x/api",
+            "/\\x/api",
+            "/%2fx/api",
+            "//",
+        ] {
+            assert_eq!(tree().find(path.as_bytes()), Lead::Ambiguous, "{path}");
+            assert_eq!(one.find(path.as_bytes()), Lead::To(0), "{path}: there is nowhere else");
+        }
     }
 
     #[test]
@@ -290,7 +308,7 @@ mod tests {
         assert_eq!(tree.find(b"/"), Lead::Nowhere);
         assert_eq!(tree.find(b"/api/x"), Lead::To(7));
         assert_eq!(tree.find(b"/x/../api"), Lead::Ambiguous);
-        assert_eq!(tree.find(b"/x/%2E%2e/y"), Lead::Nowhere);
+        assert_eq!(tree.find(b"/x/%41/y"), Lead::Nowhere);
     }
 
     /// 8 KiB of segments, escapes or dots cost as much as they are long.

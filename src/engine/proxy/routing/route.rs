@@ -23,6 +23,14 @@ impl Route {
         methods.is_empty() || methods.iter().any(|known| known.as_bytes() == method)
     }
 
+    /// Whether a path begins with two slashes once the prefix is taken off: what comes behind them could be taken for a
+    /// host (RFC 3986 §4.2).
+    pub(super) fn uncovers_host(&self, path: &[u8]) -> bool {
+        let strip = self.settings.strip_prefix.as_deref().map_or("", |prefix| prefix.trim_end_matches('/'));
+        let rest = path.strip_prefix(strip.as_bytes()).unwrap_or(path);
+        !strip.is_empty() && matches!(rest, [b'/' | b'\\', b'/' | b'\\', ..])
+    }
+
     /// Whether a client with this address may pass; `None` is one on this machine, which has none.
     pub(in crate::proxy) fn admits(&self, client: Option<IpAddr>) -> bool {
         let RouteSettings { allow, deny, .. } = &self.settings;

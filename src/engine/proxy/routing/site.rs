@@ -108,10 +108,14 @@ impl Site {
             Found::Routes(same) => {
                 let routes = same.iter().map(|number| &self.routes[*number]);
                 let mut taking = routes.clone().filter(|route| route.takes(request.method()));
-                taking.next().ok_or_else(|| Error::MethodNotAllowed(methods_of(routes)))
+                match taking.next() {
+                    Some(route) if route.uncovers_host(route::path(request)) => Err(ambiguous()),
+                    Some(route) => Ok(route),
+                    None => Err(Error::MethodNotAllowed(methods_of(routes))),
+                }
             }
             Found::Nothing => Err(Error::NoRoute),
-            Found::Ambiguous => Err(Error::Client(MessageError::Malformed("ambiguous-path"))),
+            Found::Ambiguous => Err(ambiguous()),
         }
     }
 
@@ -153,6 +157,10 @@ impl Site {
         let value = request.headers.get_known(self.id_field, name).unwrap_or(made.as_bytes());
         Some(IdField { field: self.id_field, name, value })
     }
+}
+
+fn ambiguous() -> Error {
+    Error::Client(MessageError::Malformed("ambiguous-path"))
 }
 
 /// The value of Allow.
