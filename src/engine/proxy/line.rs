@@ -39,18 +39,21 @@ impl Line {
         self.length.load(Ordering::SeqCst) == 0
     }
 
-    /// Takes a place: the last, or, for those who were called in vain, the first.
-    pub(super) fn stand(self: &Arc<Self>, caller: Caller, first: bool) -> Spot {
-        self.length.fetch_add(1, Ordering::SeqCst);
+    /// Takes a place: the last, or, for those who were called in vain, the one that they had. Says whether it is the
+    /// first. If so, the caller has to look once more whether a backend has a place: one that became free before it
+    /// stood here was told to nobody.
+    pub(super) fn stand(self: &Arc<Self>, caller: Caller, before: Option<Spot>) -> (Spot, bool) {
+        let had = before.map(|mut spot| {
+            spot.used = true; // The call was in vain, and is not passed on: this is the first again.
+            spot.number
+        });
         let mut waiting = self.waiting();
-        waiting.last += 1;
-        let number = waiting.last;
-        if first {
-            waiting.callers.push_front((number, caller));
-        } else {
-            waiting.callers.push_back((number, caller));
-        }
-        Spot { line: Arc::clone(self), number, used: false }
+        let number = had.unwrap_or(waiting.last + 1);
+        waiting.last = waiting.last.max(number);
+        let place = waiting.callers.partition_point(|(other, _)| *other < number);
+        waiting.callers.insert(place, (number, caller));
+        self.length.store(waiting.callers.len(), Ordering::SeqCst);
+        (Spot { line: Arc::clone(self), number, used: false }, place == 0)
     }
 
     /// A place at a backend has become free.
@@ -58,9 +61,11 @@ impl Line {
         if self.is_empty() {
             return;
         }
-        let first = self.waiting().callers.pop_front();
+        let mut waiting = self.waiting();
+        let first = waiting.callers.pop_front();
+        self.length.store(waiting.callers.len(), Ordering::SeqCst);
+        drop(waiting);
         if let Some((_, caller)) = first {
-            self.length.fetch_sub(1, Ordering::SeqCst);
             caller.call();
         }
     }
@@ -86,7 +91,7 @@ impl Drop for Spot {
         let found = waiting.callers.iter().position(|(number, _)| *number == self.number);
         if let Some(at) = found {
             waiting.callers.remove(at);
-            self.line.length.fetch_sub(1, Ordering::SeqCst);
+            self.line.length.store(waiting.callers.len(), Ordering::SeqCst);
         }
         drop(waiting);
         if found.is_none() && !self.used {

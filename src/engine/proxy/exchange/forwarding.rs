@@ -22,35 +22,48 @@ impl Exchange {
             balancer.count_request();
             self.tried.key = affinity::key(&balancer.group().balance, &self.request, self.client);
             if balancer.has_line() {
-                return self.stand_in_line(client, cx).map(Some);
+                return self.stand_in_line(client, cx);
             }
         }
-        let got = self.ask(cx);
-        self.facts.tries = self.tried.attempts;
-        self.facts.backend.clone_from(&self.tried.last);
-        match got? {
+        let got = self.ask(cx)?;
+        self.go_on_with(got, client, cx)
+    }
+
+    /// With what the balancer had: says what to wait for, or prepares the request for its connection.
+    fn go_on_with(&mut self, got: Got, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
+        match got {
+            Got::Full => self.stand_in_line(client, cx),
             Got::Connecting(attempt) => {
-                let wait = Waiting {
-                    client: Readiness::NONE,
-                    backend: Some((attempt.token(), Readiness::WRITE)),
-                    deadline: attempt.until(),
-                };
+                self.leave_line(cx);
+                let (token, deadline) = (attempt.token(), attempt.until());
                 self.attempt = Some(attempt);
-                Ok(Some(wait))
+                let backend = Some((token, Readiness::WRITE));
+                Ok(Some(Waiting { client: Readiness::NONE, backend, deadline }))
             }
-            Got::Full => self.stand_in_line(client, cx).map(Some),
             Got::Connection(forwarded) => {
-                if let Some((spot, since)) = self.spot.take() {
-                    spot.leave();
-                    self.facts.queued += cx.now.saturating_duration_since(since);
-                }
+                self.leave_line(cx);
                 self.prepare(forwarded, client, cx);
                 Ok(None)
             }
         }
     }
 
+    /// With a place at a backend.
+    fn leave_line(&mut self, cx: &Context<'_>) {
+        if let Some((spot, since)) = self.spot.take() {
+            spot.leave();
+            self.facts.queued += cx.now.saturating_duration_since(since);
+        }
+    }
+
     fn ask(&mut self, cx: &Context<'_>) -> Result<Got, Error> {
+        let got = self.ask_balancer(cx);
+        self.facts.tries = self.tried.attempts;
+        self.facts.backend.clone_from(&self.tried.last);
+        got
+    }
+
+    fn ask_balancer(&mut self, cx: &Context<'_>) -> Result<Got, Error> {
         let balancer = cx.balancer();
         let fresh = self.retries > 0;
         let got = balancer.forward_request(&mut self.tried, self.attempt.take(), fresh, cx.worker, cx.now);
@@ -65,23 +78,23 @@ impl Exchange {
         }
     }
 
-    /// Waits for its turn, until `timeouts.queue`.
-    fn stand_in_line(&mut self, client: &Peer, cx: &Context<'_>) -> Result<Waiting, Error> {
-        let (again, since) = match self.spot.take() {
-            None => (false, cx.now),
-            Some((spot, since)) => {
-                // Nothing is passed on: this request is the first again.
-                spot.leave();
-                (true, since)
-            }
-        };
+    /// Waits for its turn, until `timeouts.queue`; or goes on, if a place has become free while it came to stand there.
+    fn stand_in_line(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
+        let (before, since) = self.spot.take().map_or((None, cx.now), |(spot, since)| (Some(spot), since));
         let until = deadline(since, cx.settings().timeouts.queue);
         if until <= cx.now {
             return Err(Error::Full);
         }
         let caller = cx.worker.caller(client.socket.token());
-        self.spot = Some((cx.balancer().stand_in_line(caller, again), since));
-        Ok(Waiting { client: Readiness::CALLED, backend: None, deadline: until })
+        let (spot, is_first) = cx.balancer().stand_in_line(caller, before);
+        self.spot = Some((spot, since));
+        if is_first {
+            let got = self.ask(cx)?;
+            if !matches!(got, Got::Full) {
+                return self.go_on_with(got, client, cx);
+            }
+        }
+        Ok(Some(Waiting { client: Readiness::CALLED, backend: None, deadline: until }))
     }
 
     /// A backend that broke off, or did not begin to answer in time, has failed; not so one that closed a connection

@@ -289,8 +289,8 @@ impl LoadBalancer {
     }
 
     /// Stands in line for a place at a backend.
-    pub(super) fn stand_in_line(&self, caller: Caller, first: bool) -> Spot {
-        self.common.line.stand(caller, first)
+    pub(super) fn stand_in_line(&self, caller: Caller, before: Option<Spot>) -> (Spot, bool) {
+        self.common.line.stand(caller, before)
     }
 
     /// Whether there is a backend beside this one that can be used and was not tried.
