@@ -254,7 +254,7 @@ fn routes(file: &Table<'_>, site: &SiteSettings, source: &str) -> Vec<RouteSetti
     let (mut routes, mut places) = (Vec::new(), Vec::new());
     if !file.has("route") {
         match &site.groups[..] {
-            [only] => routes.push(RouteSettings::all_to(&only.name, &only.settings)),
+            [only] => routes.push(RouteSettings::all_to(only.name.as_str(), &only.settings)),
             [] => file.missing(&"there is nothing to do; write [backends.app] with servers = [\"127.0.0.1:3000\"]"),
             _ => file.missing(&"there are several groups and no route; write [[route]] with to = \"...\" for each"),
         }

@@ -145,20 +145,25 @@ impl<'a> Table<'a> {
     }
 
     /// A list of texts that `parse` takes, without those that it does not take.
-    #[inline(never)]
     pub(super) fn list<T, E: Display>(&self, name: &str, parse: fn(&str) -> Result<T, E>) -> Vec<T> {
         let mut values = Vec::new();
+        self.each_text(name, &mut |text, at| match parse(text) {
+            Ok(value) => values.push(value),
+            Err(error) => self.refuse(name, text, at, &error),
+        });
+        values
+    }
+
+    /// Gives `take` each text of a list, and where it is.
+    #[inline(never)]
+    fn each_text(&self, name: &str, take: &mut dyn FnMut(&str, usize)) {
         for node in self.values(name).unwrap_or_default() {
-            let Value::Text(text) = &node.value else {
+            if let Value::Text(text) = &node.value {
+                take(text, node.at);
+            } else {
                 self.mistakes.add(node.at, &format_args!("{name}: write {}", self.kind.accepted(name)));
-                continue;
-            };
-            match parse(text) {
-                Ok(value) => values.push(value),
-                Err(error) => self.refuse(name, text, node.at, &error),
             }
         }
-        values
     }
 
     /// A list of anything.

@@ -7,6 +7,7 @@ const MAX_DISTANCE: usize = 3;
 /// Returns the candidate nearest to `word`: one that ends in `.word` (the table was left out), else the one with the
 /// fewest letters to change, at most three and less than half of the word.
 #[must_use]
+#[inline(never)]
 pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let mut best = None;
     let mut most = MAX_DISTANCE.min(word.len() / 2);

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Reads `1*DIGIT`, without sign or space.
+#[inline(never)]
 pub(crate) fn parse_number(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)
@@ -83,6 +84,7 @@ pub(crate) fn show_duration(millis: u64) -> String {
 }
 
 /// Splits `1.5s` into `1.5` and `s`.
+#[inline(never)]
 fn split_unit(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().position(|byte| !byte.is_ascii_digit() && byte != b'.').unwrap_or(text.len()))
 }
