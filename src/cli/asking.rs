@@ -63,14 +63,17 @@ fn ask(admin: Option<&str>, target: &'static str) -> Result<Outcome, String> {
 }
 
 pub(super) fn reason(asked: &Reason) -> Result<Outcome, String> {
-    let (mut list, mut words) = (String::new(), Vec::new());
+    let (mut list, mut words, mut found) = (String::new(), Vec::new(), None);
     for reason in reasons::all() {
         // Writing to a String cannot fail.
         let _ = writeln!(list, "{:<28}{}", reason.word, reason.meaning);
         words.push(reason.word);
+        if asked.word.as_deref() == Some(reason.word) {
+            found = Some(reason);
+        }
     }
     let Some(word) = &asked.word else { return Ok(Outcome::Print(list)) };
-    let Some(reason) = reasons::explain(word) else {
+    let Some(reason) = found else {
         return Err(match nearest(word, &words) {
             Some(near) => format!("no reason is called {word:?}; did you mean {near:?}?"),
             None => format!("no reason is called {word:?}; footbridge reason lists them"),

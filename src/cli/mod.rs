@@ -11,7 +11,7 @@ use crate::network::Network;
 use crate::rights::Identity;
 use crate::settings::Settings;
 use crate::settings::address::{backend_address, listen_address, listen_anywhere};
-use crate::settings::group::{GroupSettings, Probe, ServerSettings};
+use crate::settings::group::{Balance, GroupSettings, Probe, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::route::RouteSettings;
 use std::fmt::Display;
@@ -191,19 +191,19 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
     if servers.is_empty() && files.is_empty() {
         return Err("give at least one backend: --to host:port (or try: footbridge demo)".to_owned());
     }
-    let mut group = GroupSettings::new(GROUP, servers, &settings);
-    group.files = files;
+    let (mut checked, mut balance) = (None, Balance::Random);
     if let Some(text) = &args.health {
-        group.probe = Some(probe(text)?);
+        checked = Some(probe(text)?);
     }
     if let Some(name) = &args.balance {
-        group.balance = value("--balance", name, values::balance)?;
+        balance = value("--balance", name, values::balance)?;
     }
+    let group = GroupSettings { files, balance, probe: checked, ..GroupSettings::new(GROUP, servers, &settings) };
     let mut config = Config::new(settings);
     config.site.routes.push(RouteSettings::all_to(GROUP, &group.settings));
     config.site.groups.push(group);
     if !args.listen.is_empty() {
-        config.listen = listen(&args.listen)?;
+        listen(&args.listen, &mut config.listen)?;
     }
     Ok(config)
 }
@@ -258,16 +258,16 @@ fn wrong_value(flag: &str, text: &str, error: &dyn Display) -> String {
     format!("{flag} {text:?}: {error}")
 }
 
-fn listen(texts: &[String]) -> Result<Vec<ListenSettings>, String> {
-    let mut listen = Vec::new();
+fn listen(texts: &[String], listen: &mut Vec<ListenSettings>) -> Result<(), String> {
+    listen.clear();
     for text in texts {
         let one = value("--listen", text, listen_anywhere)?;
-        if is_taken(&one, &listen) {
+        if is_taken(&one, listen) {
             return Err(format!("--listen: {} is given more than once", one.address));
         }
         listen.push(one);
     }
-    Ok(listen)
+    Ok(())
 }
 
 fn probe(text: &str) -> Result<Probe, String> {

@@ -1,5 +1,7 @@
 //! Reads one `[backends.*]`. Input: its table, and what holds for all groups. Output: [`GroupSettings`].
 
+use std::path::PathBuf;
+
 use super::keys::{BALANCE, GROUP_HEALTH, OF_A_GROUP, ONE_SERVER};
 use super::table::{Set, Table};
 use super::toml::{Node, Value};
@@ -10,32 +12,39 @@ use crate::settings::group::{Balance, GroupSettings, Probe, ServerSettings};
 
 /// The group, even if something in it is wrong: then that is reported, and routes to it are still right.
 pub(super) fn read(name: &str, table: &Table<'_>, base: &Settings) -> GroupSettings {
-    let mut group = GroupSettings::new(name, Vec::new(), base);
+    let (mut servers, mut files) = (Vec::new(), Vec::new());
     match table.values("servers") {
-        Some(servers) if !servers.is_empty() => servers.iter().for_each(|node| server(table, node, &mut group)),
+        Some(nodes) if !nodes.is_empty() => nodes.iter().for_each(|node| server(table, node, &mut servers, &mut files)),
         None if table.has("servers") => {} // Reported as no list.
         _ => table.missing(&format_args!("[backends.{name}] has no backend; write servers = [\"127.0.0.1:3000\"]")),
     }
-    group.balance = balance(table).unwrap_or_default();
-    group.host = table.parsed("host", values::host_sent).unwrap_or_default();
-    group.fail_on_5xx = table.flag("fail_on_5xx").unwrap_or_default();
-    let set: &mut Set<'_> = &mut |key, text| group.settings.set_value(key, text);
+    let (mut settings, mut checked) = (base.clone(), None);
+    let set: &mut Set<'_> = &mut |key, text| settings.set_value(key, text);
     table.settings(set);
     table.settings_in(&OF_A_GROUP, set);
     if let Some(health) = table.table("health", &GROUP_HEALTH) {
         health.settings(set);
-        group.probe = probe(&health);
+        checked = probe(&health);
     }
-    group
+    GroupSettings {
+        name: name.to_owned(),
+        servers,
+        files,
+        balance: balance(table).unwrap_or_default(),
+        probe: checked,
+        fail_on_5xx: table.flag("fail_on_5xx").unwrap_or_default(),
+        host: table.parsed("host", values::host_sent).unwrap_or_default(),
+        settings,
+    }
 }
 
 /// One of `servers`: an address, a list in a file, or a table.
-fn server(group: &Table<'_>, node: &Node, into: &mut GroupSettings) {
+fn server(group: &Table<'_>, node: &Node, servers: &mut Vec<ServerSettings>, files: &mut Vec<PathBuf>) {
     let text = match &node.value {
         Value::Text(text) => text,
         Value::Table(table) => {
             if let Some(server) = one_server(&Table::of(table, node.at, &ONE_SERVER, group.mistakes())) {
-                into.servers.push(server);
+                servers.push(server);
             }
             return;
         }
@@ -46,12 +55,12 @@ fn server(group: &Table<'_>, node: &Node, into: &mut GroupSettings) {
     };
     if text.starts_with("file:") {
         match values::backend_file(text) {
-            Ok(file) => into.files.push(file),
+            Ok(file) => files.push(file),
             Err(problem) => group.refuse("servers", text, node.at, &problem),
         }
     } else {
         match backend_address(text) {
-            Ok(address) => into.servers.push(ServerSettings::new(address)),
+            Ok(address) => servers.push(ServerSettings::new(address)),
             Err(problem) => group.refuse("servers", text, node.at, &problem),
         }
     }

@@ -85,6 +85,7 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(printed).collect()
 }
 
+#[inline(never)]
 fn printed(c: char) -> char {
     match c {
         '\t' => ' ',

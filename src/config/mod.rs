@@ -29,7 +29,6 @@ mod unknown;
 pub(crate) mod values;
 mod writer;
 
-use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -162,18 +161,22 @@ impl Config {
 /// All mistakes, each of several lines: `file:line:column: text`, the line, and a caret.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Vec<String>> {
     let name = path.display().to_string();
-    let problem = |text: &dyn Display| vec![format!("{}: {text}", printable(&name))];
-    let bytes = read_file(path, MOST_BYTES + 1).map_err(|error| problem(&error))?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(problem(&format_args!("this has more than {MOST_BYTES} bytes, which no configuration needs")));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        vec![format!("{}:{}: this is no UTF-8", printable(&name), line_number(valid))]
-    })?;
+    let text = text_of(path).map_err(|problem| vec![format!("{}:{problem}", printable(&name))])?;
     let mut config = parse(&name, &text, overrides)?;
     config.source = Some(path.to_owned());
     Ok(config)
+}
+
+/// The file's text. A problem begins with the number of its line, if it has one.
+fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = read_file(path, MOST_BYTES + 1).map_err(|error| format!(" {error}"))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(format!(" this has more than {MOST_BYTES} bytes, which no configuration needs"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        format!("{}: this is no UTF-8", line_number(valid))
+    })
 }
 
 /// A file, or so much of it.
@@ -204,13 +207,13 @@ fn read(file: &Table<'_>, source: &str, overrides: &[String]) -> Config {
         server::read(&server, &mut config);
     }
     if file.has("listen") {
-        config.listen = server::listen(file);
+        server::listen(file, &mut config.listen);
     }
     if config.admin.as_ref().is_some_and(|admin| is_taken(admin, &config.listen)) {
         file.missing(&"admin and listen have the same address");
     }
-    config.site.groups = groups(file, &config.site.settings);
-    config.site.routes = routes(file, &config.site, source);
+    groups(file, &mut config.site);
+    routes(file, &mut config.site, source);
     config
 }
 
@@ -232,10 +235,9 @@ fn settings(file: &Table<'_>, overrides: &[String]) -> Settings {
     settings
 }
 
-fn groups(file: &Table<'_>, base: &Settings) -> Vec<GroupSettings> {
+fn groups(file: &Table<'_>, site: &mut SiteSettings) {
     // What is wrong with the table itself was reported when its settings were read.
-    let Some(toml::Value::Table(table)) = file.get("backends").map(|node| &node.value) else { return Vec::new() };
-    let mut groups = Vec::new();
+    let Some(toml::Value::Table(table)) = file.get("backends").map(|node| &node.value) else { return };
     for toml::Entry { name, at, node } in &table.entries {
         if !matches!(node.value, toml::Value::Table(_)) {
             continue;
@@ -244,34 +246,32 @@ fn groups(file: &Table<'_>, base: &Settings) -> Vec<GroupSettings> {
             file.mistakes().add(*at, &format_args!("the name of a group {}: {problem}", mistakes::quoted(name)));
         }
         if let Some(table) = Table::open(name, node, &keys::GROUP, file.mistakes()) {
-            groups.push(group::read(name, &table, base));
+            site.groups.push(group::read(name, &table, &site.settings));
         }
     }
-    groups
 }
 
-fn routes(file: &Table<'_>, site: &SiteSettings, source: &str) -> Vec<RouteSettings> {
-    let (mut routes, mut places) = (Vec::new(), Vec::new());
+fn routes(file: &Table<'_>, site: &mut SiteSettings, source: &str) {
     if !file.has("route") {
         match &site.groups[..] {
-            [only] => routes.push(RouteSettings::all_to(only.name.as_str(), &only.settings)),
+            [only] => site.routes.push(RouteSettings::all_to(only.name.as_str(), &only.settings)),
             [] => file.missing(&"there is nothing to do; write [backends.app] with servers = [\"127.0.0.1:3000\"]"),
             _ => file.missing(&"there are several groups and no route; write [[route]] with to = \"...\" for each"),
         }
-        return routes;
+        return;
     }
     let tables = file.tables("route", &keys::ROUTE);
     if tables.is_empty() {
         file.wrong("route", &"an empty list leads nowhere; write [[route]]");
     }
+    let mut places = Vec::new();
     for table in &tables {
         if let Some(route) = route::read(table, &site.groups, &site.settings) {
-            routes.push(route);
+            site.routes.push(route);
             places.push(table.at());
         }
     }
-    route::check_ties(&routes, &places, source, file.mistakes());
-    routes
+    route::check_ties(&site.routes, &places, source, file.mistakes());
 }
 
 /// Whether that address is among `listen`. Port 0 is a different free port each time.

@@ -60,8 +60,8 @@ fn workers(table: &Table<'_>, workers: &mut WorkerSettings) {
 }
 
 /// Reads all `[[listen]]`.
-pub(super) fn listen(file: &Table<'_>) -> Vec<ListenSettings> {
-    let mut listen: Vec<ListenSettings> = Vec::new();
+pub(super) fn listen(file: &Table<'_>, listen: &mut Vec<ListenSettings>) {
+    listen.clear();
     for table in file.tables("listen", &LISTEN) {
         if !table.has("address") {
             table.missing(&"listen: write address = \"127.0.0.1:8080\"");
@@ -72,10 +72,9 @@ pub(super) fn listen(file: &Table<'_>) -> Vec<ListenSettings> {
             table.wrong("mode", &"only a Unix socket has permissions");
         }
         one.mode = mode;
-        if super::is_taken(&one, &listen) {
+        if super::is_taken(&one, listen) {
             table.wrong("address", &format_args!("{} is given more than once", quoted(&one.address.to_string())));
         }
         listen.push(one);
     }
-    listen
 }
