@@ -2,6 +2,7 @@
 //! or why there are none. What the texts mean is decided in [`crate::cli`].
 
 use super::asking::{Ps, Reason, Status};
+use crate::config::printable;
 use crate::settings::suggest::nearest;
 use argh::{EarlyExit, FromArgs};
 
@@ -146,7 +147,8 @@ fn split_equals(arguments: &[String]) -> Vec<&str> {
         flags_ended |= arg == "--";
         match arg.split_once('=') {
             Some((flag, value)) if !flags_ended && flag.starts_with("--") => {
-                words.extend([flag, value]);
+                words.push(flag);
+                words.push(value);
             }
             _ => words.push(arg.as_str()),
         }
@@ -162,7 +164,7 @@ pub(crate) fn help() -> String {
 /// argh's error texts, in the manner of the other messages.
 fn one_line(output: &str) -> String {
     if let Some(given) = output.strip_prefix("Unrecognized argument: ") {
-        return unknown_argument(given.trim_end_matches('\n'));
+        return unknown_argument(given.strip_suffix('\n').unwrap_or(given));
     }
     // Both begin with a flag of ours.
     if let Some((flag, _)) = behind(output, "No value provided for option '") {
@@ -172,7 +174,7 @@ fn one_line(output: &str) -> String {
         Some((flag, rest)) if rest.ends_with("duplicate values provided\n") => {
             format!("{flag}: given more than once")
         }
-        _ => output.trim_end().replace('\n', " "),
+        _ => printable(output.trim_ascii_end()),
     }
 }
 

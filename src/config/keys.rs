@@ -241,7 +241,7 @@ pub(super) static KINDS: [&Kind; 21] = [
 impl Kind {
     fn rows(&self) -> impl Iterator<Item = Row> {
         self.keys.lines().filter_map(|line| {
-            let mut parts = line.split('|').map(str::trim);
+            let mut parts = line.split('|').map(str::trim_ascii);
             Some(Row { name: parts.next()?, default: parts.next()?, accepted: parts.next()? })
         })
     }

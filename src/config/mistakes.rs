@@ -60,7 +60,7 @@ impl Mistakes {
 impl Mistake {
     fn show(&self, name: &str, source: &str) -> String {
         // A position at the end of a file that ends in a line end belongs to the last line that says something.
-        let at = self.at.min(source.trim_end().len());
+        let at = self.at.min(source.trim_ascii_end().len());
         let before = source.get(..at).unwrap_or(source);
         let start = before.bytes().rposition(|byte| byte == b'\n').map_or(0, |end| end + 1);
         let column = before.get(start..).unwrap_or_default().chars().count();
@@ -81,7 +81,7 @@ pub(super) fn line_number(before: &[u8]) -> usize {
 }
 
 /// The text with all that could end a line, or do something to a terminal, shown as `?`.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(printed).collect()
 }
 

@@ -34,7 +34,7 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use self::mistakes::{Mistakes, line_number, printable};
+use self::mistakes::{Mistakes, line_number};
 use self::table::Table;
 use crate::access::LogFormat;
 use crate::logging::AccessLog;
@@ -47,6 +47,7 @@ use crate::settings::site::{REQUEST_ID, SiteSettings};
 use log::LevelFilter;
 
 pub use self::keys::{Entry, reference};
+pub(crate) use self::mistakes::printable;
 pub use crate::settings::workers::WorkerSettings;
 
 /// Where to listen if nothing is said: not reachable from outside.

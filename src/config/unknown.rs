@@ -11,7 +11,7 @@ impl Kind {
     /// Why that key does not belong here, and where it does, or which one was meant.
     pub(super) fn unknown(&self, name: &str) -> String {
         if !self.prefix.is_empty() && settings::keys().any(|key| key == self.full(name)) {
-            let table = self.prefix.trim_end_matches('.');
+            let table = self.prefix.strip_suffix('.').unwrap_or(self.prefix);
             return format!("{name} cannot be set for a part of the requests; set it in [{table}]");
         }
         let title = self.title;

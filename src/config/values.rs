@@ -112,8 +112,12 @@ pub(super) fn route_host(text: &str) -> Result<String, String> {
     Err(match name {
         "*" => "leave host out for any".to_owned(),
         _ if !name.is_ascii() => "write it as it is sent, beginning with xn--".to_owned(),
-        _ if name.contains('*') => "a * stands for whole names, and in front only: \"*.example.com\"".to_owned(),
-        _ if name.contains("://") => "write the host alone: \"example.com\"".to_owned(),
+        _ if name.as_bytes().contains(&b'*') => {
+            "a * stands for whole names, and in front only: \"*.example.com\"".to_owned()
+        }
+        _ if name.as_bytes().windows(3).any(|three| three == b"://") => {
+            "write the host alone: \"example.com\"".to_owned()
+        }
         _ => match name.rsplit_once(':') {
             Some((host, _)) if is_host(host) => format!("write it without the port: {host:?}"),
             _ => "write a name or an address: \"example.com\" or \"*.example.com\"".to_owned(),
@@ -126,13 +130,13 @@ pub(super) fn path(text: &str) -> Result<String, &'static str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\');
     let problem = match text {
         _ if !text.starts_with('/') => "write a path that begins with /",
-        _ if text.contains('?') => "a route does not look at the query; write the path alone",
-        _ if text.contains('#') => "a fragment is never sent; write the path alone",
+        _ if text.as_bytes().contains(&b'?') => "a route does not look at the query; write the path alone",
+        _ if text.as_bytes().contains(&b'#') => "a fragment is never sent; write the path alone",
         _ if !text.bytes().all(plain) => {
             "only plain characters can be told apart safely, without blanks and % ; \\; write the segments before them"
         }
         "/" => return Ok(text.to_owned()),
-        _ if text.contains("//") => "write each / once",
+        _ if text.as_bytes().windows(2).any(|two| two == b"//") => "write each / once",
         _ if text.ends_with('/') => "leave out the last /: it is in either case the path itself and all below it",
         _ if text.split('/').any(|segment| matches!(segment, "." | "..")) => "write it without . and .. segments",
         _ => return Ok(text.to_owned()),

@@ -53,7 +53,9 @@ impl Writer {
     #[inline(never)]
     fn name(&mut self, name: &str) {
         let first = self.depth == 0 || self.out.ends_with("{ ");
-        self.out.extend([if first { "" } else { ", " }, name, " = "]);
+        self.out.push_str(if first { "" } else { ", " });
+        self.out.push_str(name);
+        self.out.push_str(" = ");
     }
 
     fn end_value(&mut self) {
@@ -173,9 +175,13 @@ impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             match c {
-                '"' | '\\' => self.0.extend(['\\', c]),
                 c if c.is_control() => write!(self.0, "\\u{:04X}", u32::from(c))?,
-                c => self.0.push(c),
+                c => {
+                    if matches!(c, '"' | '\\') {
+                        self.0.push('\\');
+                    }
+                    self.0.push(c);
+                }
             }
         }
         Ok(())
