@@ -11,7 +11,7 @@ use crate::network::Network;
 use crate::rights::Identity;
 use crate::settings::Settings;
 use crate::settings::address::{backend_address, listen_address, listen_anywhere};
-use crate::settings::group::{Balance, GroupSettings, Probe, ServerSettings};
+use crate::settings::group::{Balance, GroupSettings, HostSent, Probe, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::route::RouteSettings;
 use std::fmt::Display;
@@ -124,22 +124,11 @@ fn decide_check(args: &Args, check: Check) -> Result<Outcome, Outcome> {
 
 /// Whether there is a flag before a command: it would be silently ignored.
 fn has_flags(args: &Args) -> bool {
-    let lists = [&args.listen, &args.to, &args.set, &args.trust];
-    let singles = [
-        &args.balance,
-        &args.health,
-        &args.config,
-        &args.workers,
-        &args.admin,
-        &args.access_log,
-        &args.log_format,
-        &args.log_level,
-        &args.seed,
-        &args.user,
-        &args.group,
-    ];
-    let switches = args.no_sandbox || args.print_config;
-    switches || lists.iter().any(|list| !list.is_empty()) || singles.iter().any(|single| single.is_some())
+    let a_list = !(args.listen.is_empty() && args.to.is_empty() && args.set.is_empty() && args.trust.is_empty());
+    let of_a_group = args.balance.is_some() || args.health.is_some() || args.config.is_some() || args.admin.is_some();
+    let of_the_log = args.access_log.is_some() || args.log_format.is_some() || args.log_level.is_some();
+    let of_the_process = args.workers.is_some() || args.seed.is_some() || args.user.is_some() || args.group.is_some();
+    a_list || of_a_group || of_the_log || of_the_process || args.no_sandbox || args.print_config
 }
 
 /// Everything, from the file or the flags.
@@ -198,7 +187,16 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
     if let Some(name) = &args.balance {
         balance = value("--balance", name, values::balance)?;
     }
-    let group = GroupSettings { files, balance, probe: checked, ..GroupSettings::new(GROUP, servers, &settings) };
+    let group = GroupSettings {
+        name: GROUP.to_owned(),
+        servers,
+        files,
+        balance,
+        probe: checked,
+        fail_on_5xx: false,
+        host: HostSent::Client,
+        settings: settings.clone(),
+    };
     let mut config = Config::new(settings);
     config.site.routes.push(RouteSettings::all_to(GROUP, &group.settings));
     config.site.groups.push(group);

@@ -98,14 +98,13 @@ fn balance(table: &Table<'_>) -> Option<Balance> {
 fn probe(table: &Table<'_>) -> Option<Probe> {
     let tcp = table.flag("tcp").unwrap_or_default();
     let path = table.parsed("path", values::probe_path);
-    let of_a_request = ["path", "method", "host", "expect", "body"];
     let method = table.parsed("method", values::method);
     let host = table.parsed("host", values::authority);
     let expect = table.statuses("expect");
     let body = table.text("body");
     match path {
         _ if tcp => {
-            for name in of_a_request {
+            for name in &["path", "method", "host", "expect", "body"] {
                 if table.has(name) {
                     table.wrong(name, &"this is part of a request, and with tcp = true there is none");
                 }

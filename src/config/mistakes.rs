@@ -76,6 +76,7 @@ impl Mistake {
 }
 
 /// The number of the line that comes after that text.
+#[inline(never)]
 pub(super) fn line_number(before: &[u8]) -> usize {
     before.split(|byte| *byte == b'\n').count()
 }

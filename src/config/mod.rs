@@ -29,6 +29,7 @@ mod unknown;
 pub(crate) mod values;
 mod writer;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -116,9 +117,10 @@ impl Config {
 
     fn find_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        let warn: &mut dyn FnMut(&dyn Display) = &mut |text| warnings.push(text.to_string());
         for network in &self.site.trusted {
             if network.is_vast() {
-                warnings.push(format!(
+                warn(&format_args!(
                     "trusted: {network} is a large part of the Internet: clients can forge X-Forwarded-* fields"
                 ));
             }
@@ -127,19 +129,21 @@ impl Config {
         for route in &self.site.routes {
             for warning in route.settings.warnings() {
                 if !of_all.contains(&warning) {
-                    warnings.push(format!("route {}: {warning}", route.path));
+                    warn(&format_args!("route {}: {warning}", route.path));
                 }
             }
         }
-        warnings.extend(of_all);
+        for warning in &of_all {
+            warn(warning);
+        }
         if let Some(ListenSettings { address: ListenAddress::Inet(address), .. }) = &self.admin
             && !address.ip().to_canonical().is_loopback()
         {
-            warnings.push(format!("admin {address} is not on loopback: whoever can reach it sees your backends"));
+            warn(&format_args!("admin {address} is not on loopback: whoever can reach it sees your backends"));
         }
         for GroupSettings { name, .. } in &self.site.groups {
             if !self.site.routes.iter().any(|route| print::group_of(route) == Some(name)) {
-                warnings.push(format!("backends.{name} is not used: no route leads to it"));
+                warn(&format_args!("backends.{name} is not used: no route leads to it"));
             }
         }
         warnings

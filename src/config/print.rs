@@ -20,7 +20,7 @@ pub fn print(config: &Config) -> String {
     file.table(&"[server]");
     server(&mut file, config);
     let (site, default) = (&config.site, default_settings());
-    for name in ["timeouts", "limits", "retry", "health", "backends"] {
+    for name in &["timeouts", "limits", "retry", "health", "backends"] {
         file.table(&format_args!("[{name}]"));
         file.changed(name, &site.settings, &default);
     }

@@ -19,9 +19,9 @@ impl Kind {
         if let Some(near) = nearest_in(name, self) {
             return format!("{start}; did you mean {near:?}?");
         }
-        let searches: [fn(&str, &Kind) -> Option<&'static str>; 3] = [same_in, part_in, nearest_in];
+        let searches: &[fn(&str, &Kind) -> Option<&'static str>] = &[same_in, part_in, nearest_in];
         for search in searches {
-            for kind in iter::once(self).chain(KINDS) {
+            for kind in iter::once(self).chain(KINDS.iter().copied()) {
                 if let Some(near) = search(name, kind) {
                     return format!("{start}; did you mean {near:?} in {}?", kind.title);
                 }
