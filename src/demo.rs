@@ -23,6 +23,7 @@ use crate::serve::{self, Notifier, Serving, signals};
 use crate::settings::Settings;
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::socketserver::Workers;
+use crate::threads;
 
 /// The page for the browser: self-contained. Packed.
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo.packed"));
@@ -116,14 +117,15 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 /// Starts all backends, each on a free port, with threads in common.
 fn start_backends() -> io::Result<Vec<(Manner, SocketAddr)>> {
     let workers = Workers::new("demo backend", BACKEND_WORKERS)?;
-    let start = |manner: Manner| {
+    let mut backends = Vec::new();
+    for manner in [Manner::Steady, Manner::Slow, Manner::Shaky] {
         let backend: Box<dyn DoMethod> = Box::new(Backend { manner, requests: AtomicU64::new(0) });
         let server = HttpServer::bind_with((Ipv4Addr::LOCALHOST, 0), backend, &workers, Settings::default())?;
         let address = server.address();
-        thread::Builder::new().name(manner.name().to_owned()).spawn(move || server.serve_forever())?;
-        Ok((manner, address))
-    };
-    [Manner::Steady, Manner::Slow, Manner::Shaky].into_iter().map(start).collect()
+        threads::start(threads::named(manner.name()), Box::new(move || server.serve_forever()))?;
+        backends.push((manner, address));
+    }
+    Ok(backends)
 }
 
 /// How a backend behaves when it is asked for `/hello`.

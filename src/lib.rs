@@ -69,6 +69,7 @@ mod packed;
 pub mod rights;
 pub mod run;
 pub mod serve;
+mod threads;
 
 #[doc(inline)]
 pub use footbridge_engine::{access, escape, http, network, proxy, settings, socketserver};

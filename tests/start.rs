@@ -9,6 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -459,6 +460,24 @@ fn hup_without_a_configuration_file_changes_nothing() {
     proxy.wait_for("ERROR not reloaded: the configuration stays as it was");
     ask(TcpStream::connect(proxy.address()).unwrap(), "");
     proxy.stop();
+}
+
+/// Reading the backends takes its time, as looking up names may.
+#[test]
+fn a_start_that_takes_long_can_be_ended() {
+    let directory = Directory::new("fifo");
+    let (backends, config) = (directory.join("backends"), directory.join("config.toml"));
+    assert!(Command::new("mkfifo").arg(&backends).status().unwrap().success());
+    let listen = "[[listen]]\naddress = \"127.0.0.1:0\"";
+    let servers = format!("[backends.a]\nservers = [\"file:{}\"]", backends.display());
+    let text = format!("{listen}\n{servers}\n[[route]]\nto = \"a\"\n");
+    fs::write(&config, text).unwrap();
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut command = Command::new(BINARY);
+        let mut proxy = Footbridge::run(command.arg("--config").arg(&config), "confined");
+        proxy.signal(signal);
+        assert_eq!(proxy.wait().signal(), Some(signal.as_raw()), "{}", proxy.said());
+    }
 }
 
 /// Their terminal has gone.

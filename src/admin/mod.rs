@@ -24,7 +24,6 @@ mod terminal;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use self::snapshot::Snapshot;
@@ -35,6 +34,7 @@ use crate::proxy::ReverseProxyHandler;
 use crate::settings::Settings;
 use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Listener, Workers};
+use crate::threads;
 
 /// The page for the browser: self-contained. Packed.
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.packed"));
@@ -124,7 +124,7 @@ pub fn start(listener: Listener, state: Arc<State>) -> Result<ListenAddress, Str
     let handler: Box<dyn DoMethod> = Box::new(Admin { state, guarded });
     let server = HttpServer::with_listener(listener, handler, &workers, settings).map_err(cannot)?;
     let server = server.with_most_connections(MOST_CONNECTIONS);
-    thread::Builder::new().name("admin".to_owned()).spawn(move || server.serve_forever()).map_err(cannot)?;
+    threads::start(threads::named("admin"), Box::new(move || server.serve_forever())).map_err(cannot)?;
     if let Some(warning) = warning(&address) {
         log::warn!("{warning}");
     }

@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::threads;
+
 /// Bytes that may wait. As many again may be in the writer's hands. Enough for several thousand lines.
 const CAPACITY: usize = 1 << 20;
 
@@ -70,7 +72,7 @@ impl LineQueue {
         let queue = Arc::new(Self::new(name));
         let mut writer = Writer::new(Arc::clone(&queue), out);
         // It formats a message at most: the usual 2 MiB of stack would be wasted.
-        thread::Builder::new().name(name.to_owned()).stack_size(128 << 10).spawn(move || writer.run())?;
+        threads::start(threads::named(name).stack_size(128 << 10), Box::new(move || writer.run()))?;
         Ok(queue)
     }
 

@@ -6,7 +6,7 @@
 mod reload;
 
 use std::io;
-use std::path::{self, Path, PathBuf};
+use std::path::{self, Path};
 use std::sync::Arc;
 
 use crate::admin;
@@ -14,8 +14,9 @@ use crate::config::Config;
 use crate::logging::{self, AccessLog, Sinks};
 use crate::proxy::{ReverseProxyHandler, Site};
 use crate::rights::{self, Needs, Note};
-use crate::serve::{self, Notifier, Serving, Sockets, signals};
-use crate::settings::listen::{ListenAddress, ListenSettings};
+use crate::serve::signals::{self, Starting};
+use crate::serve::{self, Notifier, Serving, Sockets};
+use crate::settings::listen::ListenAddress;
 use crate::socketserver::Workers;
 
 use self::reload::{Fixed, Reload};
@@ -30,11 +31,14 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let manager = Notifier::from_environment();
     let cannot_log = |error: io::Error| format!("cannot log: {error}");
     let sinks = Sinks::open(&config.access_log).map_err(cannot_log)?;
-    let listen = config.listen.iter().map(|listen| Ok((sockets.open(listen)?, listen.address.clone())));
-    let listeners = listen.collect::<Result<Vec<_>, String>>()?;
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        listeners.push((sockets.open(listen)?, listen.address.clone()));
+    }
     let admin = config.admin.as_ref().map(|listen| sockets.open(listen)).transpose()?;
     let notes = give_up_rights(&config)?;
     signals::hold()?;
+    let starting = Starting::begin()?;
     let logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
     for warning in config.warnings.iter().cloned().chain(sockets.warnings()) {
         log::warn!("{warning}");
@@ -50,6 +54,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let fixed = Fixed::of(&config);
     let proxy = ReverseProxyHandler::with_site(Site::new(config.site, None)).with_access_log(access_log);
     let proxy = Arc::new(proxy);
+    starting.end();
     let mut serving = Serving::new(Arc::clone(&proxy), &workers, most_connections, patience);
     for (listener, address) in listeners {
         serving.start(address, listener)?;
@@ -68,13 +73,18 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
 fn give_up_rights(config: &Config) -> Result<Vec<Note>, String> {
     // Folders, because another file takes a file's name when it is replaced.
     let folder = |path: &Path| path::absolute(path).ok()?.parent().map(Path::to_owned);
-    let files = config.site.groups.iter().flat_map(|group| &group.files).chain(&config.source);
-    let read: Vec<PathBuf> = files.filter_map(|file| folder(file)).collect();
-    let socket_folder = |listen: &ListenSettings| match &listen.address {
-        ListenAddress::Unix(path) => folder(path),
-        ListenAddress::Inet(_) => None,
-    };
-    let sockets: Vec<PathBuf> = config.listen.iter().chain(&config.admin).filter_map(socket_folder).collect();
+    let (mut read, mut sockets) = (Vec::new(), Vec::new());
+    for group in &config.site.groups {
+        for file in &group.files {
+            read.extend(folder(file));
+        }
+    }
+    read.extend(config.source.as_deref().and_then(folder));
+    for listen in config.listen.iter().chain(&config.admin) {
+        if let ListenAddress::Unix(path) = &listen.address {
+            sockets.extend(folder(path));
+        }
+    }
     let binds = config.source.is_some();
     let needs = Needs { access_log: config.access_log.path(), sockets: &sockets, read: &read, binds };
     rights::give_up(config.user.as_ref(), config.sandbox, &needs)

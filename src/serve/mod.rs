@@ -14,7 +14,6 @@
 //! | [`notify`] | the service manager is told how it goes |
 
 use std::process;
-use std::thread;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
@@ -23,6 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::logging::Reopener;
 use crate::settings::deadline;
 use crate::socketserver::{RequestHandler, splice};
+use crate::threads;
 
 pub mod notify;
 pub mod serving;
@@ -75,8 +75,8 @@ pub fn serve_until_signal<H: RequestHandler>(
 /// Lets what is under way end.
 fn end<H>(serving: Serving<H>, logs: Reopener) -> Result<(), String> {
     let Serving { accepting, workers, patience, .. } = serving;
-    let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || heed(&logs));
-    watching.map_err(|error| format!("no thread: {error}"))?;
+    threads::start(threads::named("signals"), Box::new(move || heed(&logs)))
+        .map_err(|error| format!("no thread: {error}"))?;
     let until = deadline(Instant::now(), patience);
     // Before the listeners close: whoever sees them closed may count on being told that its response is the last.
     workers.announce_end();

@@ -38,7 +38,8 @@ impl Notifier {
     pub fn reloading(&self) {
         // By this, systemd tells our answer to its signal from one that was under way before. The clock is always there.
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
-        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
+        let micros = now.as_secs() * 1_000_000 + u64::from(now.subsec_micros());
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
     /// The end has begun.

@@ -2,11 +2,12 @@
 //! go on.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Listener, RequestHandler, ShutdownHandle, TcpServer, Workers};
+use crate::threads;
 
 /// What is served: one handler, on any number of listeners.
 pub struct Serving<H> {
@@ -47,7 +48,7 @@ impl<H: RequestHandler> Serving<H> {
             ListenAddress::Inet(address) => format!("accept {}", address.port()),
             ListenAddress::Unix(_) => "accept unix".to_owned(),
         };
-        let thread = thread::Builder::new().name(name).spawn(move || server.serve_forever()).map_err(cannot)?;
+        let thread = threads::start(threads::named(&name), Box::new(move || server.serve_forever())).map_err(cannot)?;
         log::info!("listening on {address}");
         self.accepting.push(Accepting { asked, address: address.clone(), shutdown, thread });
         Ok(address)
