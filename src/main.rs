@@ -12,7 +12,10 @@ use footbridge::{admin, demo, run};
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut arguments = Vec::new();
+    for word in std::env::args_os().skip(1) {
+        arguments.push(word.to_string_lossy().into_owned());
+    }
     match cli::parse(&arguments) {
         Outcome::Print(text) => print(&text, ExitCode::SUCCESS),
         Outcome::NoArguments(help) => print(&help, ExitCode::from(WRONG_USAGE)),

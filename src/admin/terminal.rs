@@ -43,34 +43,29 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
 
 fn backend_row(table: &mut Table, snapshot: &Snapshot, group: &Group, backend: &Backend) {
     let share = (backend.counts.requests * 100).checked_div(group.attempts());
-    table.row(&[
-        &group.name,
-        &backend.label,
-        backend.state,
-        &short(snapshot.since(backend.since)),
-        &share.map(|share| format!("{share} %")).unwrap_or_default(),
-        &backend.counts.requests.to_string(),
-        &backend.counts.failures.to_string(),
-        &backend.in_flight.to_string(),
-        &backend.idle.to_string(),
-        &backend.why,
-    ]);
+    for text in [&group.name, &backend.label, backend.state] {
+        table.text(text);
+    }
+    table.cell(short(snapshot.since(backend.since)));
+    table.cell(share.map(|share| format!("{share} %")).unwrap_or_default());
+    for number in [backend.counts.requests, backend.counts.failures, backend.in_flight, backend.idle] {
+        table.number(number);
+    }
+    table.text(&backend.why);
 }
 
 /// The newest first.
 fn failures(snapshot: &Snapshot) -> Table {
     let mut table = Table::new(&["AGO", "TIMES", "STATUS", "REASON", "GROUP", "BACKEND", "ID", "REQUEST"]);
     for failure in snapshot.failures.iter().rev() {
-        table.row(&[
-            &short(snapshot.since(failure.time)),
-            &failure.times.to_string(),
-            &failure.status.to_string(),
-            failure.reason,
-            &failure.group,
-            failure.backend.as_deref().unwrap_or_default(),
-            &failure.id,
-            &format!("{} {}", failure.method, failure.target),
-        ]);
+        table.cell(short(snapshot.since(failure.time)));
+        table.number(failure.times);
+        table.number(failure.status.into());
+        let backend = failure.backend.as_deref().unwrap_or_default();
+        for text in [failure.reason, &failure.group, backend, &failure.id] {
+            table.text(text);
+        }
+        table.cell([&*failure.method, " ", &*failure.target].concat());
     }
     table
 }
@@ -91,8 +86,10 @@ pub(super) fn ps(snapshot: &Snapshot) -> String {
     );
     let mut table = Table::new(&["WORKER", "STATE", "FOR", "REQUEST"]);
     for worker in &census.workers {
-        let id = request_id(worker).unwrap_or_default();
-        table.row(&[&worker.number.to_string(), worker.doing.word(), &short(worker.time), &id]);
+        table.number(worker.number as u64);
+        table.text(worker.doing.word());
+        table.cell(short(worker.time));
+        table.cell(request_id(worker).unwrap_or_default());
     }
     table.write(&mut text);
     text
@@ -100,31 +97,44 @@ pub(super) fn ps(snapshot: &Snapshot) -> String {
 
 /// Columns as wide as their widest cell, two spaces between.
 struct Table {
-    rows: Vec<Vec<String>>,
-    widths: Vec<usize>,
+    /// Row by row.
+    cells: Vec<String>,
+    columns: usize,
 }
 
 impl Table {
     fn new(head: &[&str]) -> Table {
-        let mut table = Table { rows: Vec::new(), widths: vec![0; head.len()] };
-        table.row(head);
+        let mut table = Table { cells: Vec::new(), columns: head.len() };
+        for name in head {
+            table.text(name);
+        }
         table
     }
 
-    /// What is empty is written as `-`.
-    fn row(&mut self, cells: &[&str]) {
-        let mut row = Vec::new();
-        for (cell, width) in cells.iter().zip(&mut self.widths) {
-            let cell = if cell.is_empty() { "-" } else { *cell };
-            *width = (*width).max(cell.chars().count());
-            row.push(cell.to_owned());
+    /// The next cell. What is empty is written as `-`.
+    fn cell(&mut self, mut text: String) {
+        if text.is_empty() {
+            text.push('-');
         }
-        self.rows.push(row);
+        self.cells.push(text);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.cell(text.to_owned());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.cell(number.to_string());
     }
 
     fn write(&self, text: &mut String) {
-        for row in &self.rows {
-            for (cell, width) in row.iter().zip(&self.widths) {
+        let mut widths = vec![0; self.columns];
+        for (place, cell) in self.cells.iter().enumerate() {
+            let width = &mut widths[place % self.columns];
+            *width = cell.chars().count().max(*width);
+        }
+        for row in self.cells.chunks(self.columns) {
+            for (cell, width) in row.iter().zip(&widths) {
                 let _ = write!(text, "{cell:<width$}  ");
             }
             text.truncate(text.trim_end_matches(' ').len());
@@ -137,7 +147,7 @@ impl Table {
 fn short(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0 => format!("{} ms", time.as_millis()),
+        0 => format!("{} ms", time.subsec_millis()),
         1..60 => format!("{seconds} s"),
         60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{} h {} m", seconds / 3600, seconds / 60 % 60),
@@ -152,8 +162,9 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_no_line_ends_in_spaces() {
         let (mut table, mut text) = (Table::new(&["A", "LONG"]), String::new());
-        table.row(&["longer", ""]);
-        table.row(&["x", "y"]);
+        for cell in ["longer", "", "x", "y"] {
+            table.text(cell);
+        }
         table.write(&mut text);
         assert_eq!(text, "A       LONG\nlonger  -\nx       y\n");
     }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, RestrictionStatus, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use log::Level;
 
@@ -63,8 +63,6 @@ fn written(access_log: &Path) -> Option<PathBuf> {
 fn restrict(written: Option<&Path>, needs: &Needs<'_>) -> Result<RestrictionStatus, RulesetError> {
     let resolv_conf = fs::canonicalize("/etc/resolv.conf").ok();
     let resolv_conf = resolv_conf.as_deref().and_then(Path::parent);
-    let (later, sockets) = (needs.read.iter().map(PathBuf::as_path), needs.sockets.iter().map(PathBuf::as_path));
-    let read: Vec<&Path> = READ.iter().map(Path::new).chain(resolv_conf).chain(later).collect();
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(FORBIDDEN))?;
     // Landlock knows single ports only: which one a changed configuration will name, nobody can tell. Connecting stays
     // as it is.
@@ -72,14 +70,23 @@ fn restrict(written: Option<&Path>, needs: &Needs<'_>) -> Result<RestrictionStat
         ruleset = ruleset.handle_access(AccessNet::BindTcp)?;
     }
     let mut ruleset = ruleset.scope(Scope::from_all(FORBIDDEN))?.create()?;
-    // One loop, because each list with a type of its own would bring all of this into the program once more.
-    for (paths, access) in [
-        (read, AccessFs::ReadFile.into()),
-        (vec![Path::new("/dev/null")], AccessFs::ReadFile | AccessFs::WriteFile),
-        (written.into_iter().collect(), AccessFs::WriteFile | AccessFs::MakeReg),
-        (sockets.collect(), AccessFs::MakeSock | AccessFs::RemoveFile),
-    ] {
-        ruleset = ruleset.add_rules(path_beneath_rules::<Vec<&Path>, _, BitFlags<AccessFs>>(paths, access))?;
+    let mut allowed: Vec<(&Path, BitFlags<AccessFs>)> = Vec::new();
+    for path in READ.iter().map(Path::new).chain(resolv_conf).chain(needs.read.iter().map(PathBuf::as_path)) {
+        allowed.push((path, AccessFs::ReadFile.into()));
+    }
+    allowed.push((Path::new("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile));
+    if let Some(path) = written {
+        // Files are made in directories only, and Landlock wants to hear of nothing else.
+        let make = if path.is_dir() { AccessFs::MakeReg.into() } else { BitFlags::EMPTY };
+        allowed.push((path, make | AccessFs::WriteFile));
+    }
+    for path in needs.sockets {
+        allowed.push((path, AccessFs::MakeSock | AccessFs::RemoveFile));
+    }
+    // A plain loop, because the crate's own over iterators is 2 KB more of program.
+    for (path, access) in allowed {
+        let Ok(place) = PathFd::new(path) else { continue };
+        ruleset = ruleset.add_rule(PathBeneath::new(place, access))?;
     }
     ruleset.restrict_self()
 }
