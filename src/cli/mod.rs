@@ -64,7 +64,9 @@ pub fn parse(arguments: &[String]) -> Outcome {
         return Outcome::NoArguments(flags::help());
     }
     match flags::read(arguments) {
-        Ok(args) => decide(args).unwrap_or_else(|outcome| outcome),
+        Ok(args) => match decide(args) {
+            Ok(outcome) | Err(outcome) => outcome,
+        },
         Err(Stop::Help(text)) => Outcome::Print(text),
         Err(Stop::Wrong(line)) => Outcome::Wrong(line),
     }

@@ -18,22 +18,21 @@ pub(super) fn read(name: &str, table: &Table<'_>, base: &Settings) -> GroupSetti
         None if table.has("servers") => {} // Reported as no list.
         _ => table.missing(&format_args!("[backends.{name}] has no backend; write servers = [\"127.0.0.1:3000\"]")),
     }
-    let (mut settings, mut checked) = (base.clone(), None);
+    let mut settings = base.clone();
     let set: &mut Set<'_> = &mut |key, text| settings.set_value(key, text);
     table.settings(set);
     table.settings_in(&OF_A_GROUP, set);
-    if let Some(health) = table.table("health", &GROUP_HEALTH) {
-        health.settings(set);
-        checked = probe(&health);
-    }
     GroupSettings {
         name: name.to_owned(),
         servers,
         files,
         balance: balance(table).unwrap_or_default(),
-        probe: checked,
         fail_on_5xx: table.flag("fail_on_5xx").unwrap_or_default(),
         host: table.parsed("host", values::host_sent).unwrap_or_default(),
+        probe: table.table("health", &GROUP_HEALTH).and_then(|health| {
+            health.settings(set);
+            probe(&health)
+        }),
         settings,
     }
 }

@@ -67,8 +67,10 @@ impl Mistake {
         let from = column.saturating_sub(BESIDE);
         let mut shown = String::new();
         let line = source.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
-        for c in line.chars().skip(from).take(2 * BESIDE) {
-            shown.push(printed(c));
+        for (i, c) in line.chars().enumerate() {
+            if i >= from && i < from + 2 * BESIDE {
+                shown.push(printed(c));
+            }
         }
         let (line, width) = (line_number(before.as_bytes()), column - from + 1);
         format!("{name}:{line}:{}: {}\n  {shown}\n  {:>width$}", column + 1, self.text, '^')
