@@ -26,7 +26,11 @@ pub fn ask(address: &ListenAddress, target: &str) -> Result<String, String> {
         format!("no footbridge answers on {address}: {error}; was it started with --admin {address}?")
     })?;
     let content = complete_content(&answer).ok_or_else(|| format!("what answers on {address} is no footbridge"))?;
-    Ok(content.replace(|char: char| char.is_control() && char != '\n', "?"))
+    let mut harmless = String::with_capacity(content.len());
+    for char in content.chars() {
+        harmless.push(if char.is_control() && char != '\n' { '?' } else { char });
+    }
+    Ok(harmless)
 }
 
 /// Of both kinds of socket one descriptor: reading and writing is the same.
@@ -54,9 +58,17 @@ fn fetch(mut stream: File, target: &str) -> io::Result<String> {
 
 /// The content of a 200 that has come to its end.
 fn complete_content(answer: &str) -> Option<&str> {
-    let (head, content) = answer.split_once("\r\n\r\n")?;
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
-    (head.starts_with("HTTP/1.1 200 ") && length.parse() == Ok(content.len())).then_some(content)
+    let (mut rest, mut length) = (answer.strip_prefix("HTTP/1.1 200 ")?, None);
+    loop {
+        let (line, after) = rest.split_once('\n')?;
+        rest = after;
+        if line == "\r" {
+            return (length == Some(rest.len())).then_some(rest);
+        }
+        if let Some(text) = line.strip_prefix("Content-Length: ") {
+            length = text.trim_end().parse().ok();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::snapshot::{Backend, Group, STATES, Snapshot};
 use crate::proxy::metrics::BUCKETS;
 use crate::proxy::reasons::{self, Fault};
+use crate::socketserver::Census;
 
 /// All metrics.
 pub(super) fn render(snapshot: &Snapshot) -> String {
@@ -29,19 +30,42 @@ fn process(snapshot: &Snapshot, out: &mut Exposition) {
         out.single("footbridge_reload_success", "gauge", "Whether the last reload changed the configuration.", ok);
         out.single("footbridge_reload_time_seconds", "gauge", "When the last reload was.", seconds(reload.time));
     }
-    out.single("footbridge_connections", "gauge", "Connections of clients.", census.conversations as u64);
-    out.single("footbridge_connections_accepted_total", "counter", "Connections accepted.", census.admitted);
-    out.single("footbridge_connections_waiting", "gauge", "Connections that hold no worker.", census.waiting as u64);
-    out.single("footbridge_ready_queue_length", "gauge", "Connections that need a worker.", census.ready as u64);
-    out.single("footbridge_workers_limit", "gauge", "Worker threads that there may be.", census.most_threads as u64);
+    for (name, kind, help, value) in &CENSUS {
+        out.single(name, kind, help, value(census));
+    }
     out.family("footbridge_workers", "gauge", "Worker threads.");
     for (state, count) in [("running", census.running), ("blocked", census.blocked), ("asleep", census.asleep)] {
         out.sample("", &[("state", state)], count as u64);
     }
 }
 
-/// A metric of a group or a backend: name, type, help, and its value.
+/// A metric of one kind of thing: name, type, help, and its value.
 type Column<T> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
+
+const CENSUS: [Column<Census>; 5] = [
+    ("footbridge_connections", "gauge", "Connections of clients.", |c| c.conversations as u64),
+    ("footbridge_connections_accepted_total", "counter", "Connections accepted.", |c| c.admitted),
+    ("footbridge_connections_waiting", "gauge", "Connections that hold no worker.", |c| c.waiting as u64),
+    ("footbridge_ready_queue_length", "gauge", "Connections that need a worker.", |c| c.ready as u64),
+    ("footbridge_workers_limit", "gauge", "Worker threads that there may be.", |c| c.most_threads as u64),
+];
+
+const GROUPS: [Column<Group>; 3] = [
+    ("footbridge_response_content_bytes_total", "counter", "Content sent to clients.", |g| g.counts.sent),
+    ("footbridge_request_content_bytes_total", "counter", "Content received from clients.", |g| g.counts.received),
+    ("footbridge_retries_total", "counter", "Attempts beside the first of a request.", |g| g.counts.retries),
+];
+
+const BACKENDS: [Column<Backend>; 6] = [
+    ("footbridge_backend_requests_total", "counter", "Attempts to have it serve.", |b| b.counts.requests),
+    ("footbridge_backend_failures_total", "counter", "Failures it is to blame for.", |b| b.counts.failures),
+    ("footbridge_backend_taken_out_total", "counter", "How often it was taken out.", |b| b.counts.taken_out),
+    ("footbridge_backend_in_flight", "gauge", "Requests under way.", |b| b.in_flight),
+    ("footbridge_backend_idle_connections", "gauge", "Connections kept for more.", |b| b.idle),
+    ("footbridge_backend_up", "gauge", "Whether it can be used.", |b| {
+        u64::from(matches!(b.state, "up" | "slow-start"))
+    }),
+];
 
 fn groups(groups: &[Group], out: &mut Exposition) {
     out.family("footbridge_requests_total", "counter", "Requests that are over, by the first digit of the status.");
@@ -50,12 +74,7 @@ fn groups(groups: &[Group], out: &mut Exposition) {
             out.sample("", &[("group", &group.name), ("code", class)], count);
         }
     }
-    let columns: [Column<Group>; 3] = [
-        ("footbridge_response_content_bytes_total", "counter", "Content sent to clients.", |g| g.counts.sent),
-        ("footbridge_request_content_bytes_total", "counter", "Content received from clients.", |g| g.counts.received),
-        ("footbridge_retries_total", "counter", "Attempts beside the first of a request.", |g| g.counts.retries),
-    ];
-    for (name, kind, help, value) in columns {
+    for (name, kind, help, value) in &GROUPS {
         out.family(name, kind, help);
         for group in groups {
             out.sample("", &[("group", &group.name)], value(group));
@@ -92,17 +111,7 @@ fn failures(groups: &[Group], out: &mut Exposition) {
 }
 
 fn backends(groups: &[Group], out: &mut Exposition) {
-    let columns: [Column<Backend>; 6] = [
-        ("footbridge_backend_requests_total", "counter", "Attempts to have it serve.", |b| b.counts.requests),
-        ("footbridge_backend_failures_total", "counter", "Failures it is to blame for.", |b| b.counts.failures),
-        ("footbridge_backend_taken_out_total", "counter", "How often it was taken out.", |b| b.counts.taken_out),
-        ("footbridge_backend_in_flight", "gauge", "Requests under way.", |b| b.in_flight),
-        ("footbridge_backend_idle_connections", "gauge", "Connections kept for more.", |b| b.idle),
-        ("footbridge_backend_up", "gauge", "Whether it can be used.", |b| {
-            u64::from(matches!(b.state, "up" | "slow-start"))
-        }),
-    ];
-    for (name, kind, help, value) in columns {
+    for (name, kind, help, value) in &BACKENDS {
         out.family(name, kind, help);
         each_backend(groups, |group, backend| {
             out.sample("", &[("group", group), ("backend", &backend.label)], value(backend));

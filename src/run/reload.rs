@@ -44,8 +44,10 @@ impl Reload {
                 // Without the lines of the file: the page has no room for them.
                 let first: Vec<&str> = problems.iter().filter_map(|problem| problem.lines().next()).collect();
                 self.status.note_reload(Err(first.join("; ")));
-                for line in problems.iter().flat_map(|problem| problem.lines()) {
-                    log::error!("{line}");
+                for problem in problems {
+                    for line in problem.lines() {
+                        log::error!("{line}");
+                    }
                 }
                 log::error!("not reloaded: the configuration stays as it was");
             }
@@ -70,9 +72,7 @@ impl Reload {
         for warning in &next.warnings {
             log::warn!("{warning}");
         }
-        for what in self.fixed.changes(&Fixed::of(&next)) {
-            log::warn!("{what} has changed: it takes effect when footbridge is started again");
-        }
+        self.fixed.warn_of_changes(&Fixed::of(&next));
         serving.patience = next.site.settings.timeouts.shutdown;
         let summary = next.summary();
         self.proxy.replace(next.site);
@@ -82,9 +82,10 @@ impl Reload {
             }
         }
         let kept = |address: &ListenAddress| next.listen.iter().any(|listen| listen.address == *address);
-        let gone: Vec<_> = serving.asked().filter(|address| !kept(address)).cloned().collect();
-        for address in gone {
-            serving.stop(&address);
+        loop {
+            let gone = serving.asked().find(|address| !kept(address)).cloned();
+            let Some(gone) = gone else { break };
+            serving.stop(&gone);
         }
         Ok(summary)
     }
@@ -95,9 +96,13 @@ impl Reload {
         listen: &[ListenSettings],
         serving: &Serving<ReverseProxyHandler>,
     ) -> Result<Vec<(ListenAddress, Listener)>, String> {
-        let known: Vec<_> = serving.asked().cloned().collect();
-        let new = listen.iter().filter(|listen| !known.contains(&listen.address));
-        new.map(|listen| Ok((listen.address.clone(), self.sockets.open(listen)?))).collect()
+        let mut opened = Vec::new();
+        for listen in listen {
+            if !serving.asked().any(|known| *known == listen.address) {
+                opened.push((listen.address.clone(), self.sockets.open(listen)?));
+            }
+        }
+        Ok(opened)
     }
 }
 
@@ -127,9 +132,9 @@ impl Fixed {
         }
     }
 
-    /// What is another in `next`.
-    fn changes(&self, next: &Fixed) -> impl Iterator<Item = &'static str> {
-        let pairs = [
+    /// Names what is another in `next`.
+    fn warn_of_changes(&self, next: &Fixed) {
+        for (what, changed) in [
             ("admin", self.admin != next.admin),
             ("workers", self.workers != next.workers),
             ("access_log", self.access_log != next.access_log),
@@ -138,7 +143,10 @@ impl Fixed {
             ("user", self.user != next.user),
             ("sandbox", self.sandbox != next.sandbox),
             ("limits.connections", self.connections != next.connections),
-        ];
-        pairs.into_iter().filter_map(|(what, changed)| changed.then_some(what))
+        ] {
+            if changed {
+                log::warn!("{what} has changed: it takes effect when footbridge is started again");
+            }
+        }
     }
 }
