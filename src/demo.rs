@@ -5,7 +5,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -18,10 +17,13 @@ use crate::http::server::{BaseHttpRequestHandler, DoMethod, HttpServer};
 use crate::http::{Field, HttpStatus, RequestHead};
 use crate::logging::{self, AccessLog, Sinks};
 use crate::packed::unpack;
-use crate::proxy::{LoadBalancer, ReverseProxyHandler};
-use crate::serve::{self, Notifier, Serving, signals};
+use crate::run::{Begun, begin};
+use crate::serve::{self, Notifier, signals};
 use crate::settings::Settings;
+use crate::settings::group::{GroupSettings, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
+use crate::settings::site::SiteSettings;
+use crate::settings::workers::WorkerSettings;
 use crate::socketserver::Workers;
 use crate::threads;
 
@@ -34,9 +36,6 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script
 
 /// Each open event stream holds a thread of its backend: blocking handlers are simple, not cheap.
 const BACKEND_WORKERS: usize = 64;
-
-/// The proxy's own threads: as many as without the demo.
-const PROXY_WORKERS: usize = 128;
 
 /// After Ctrl-C the slow backend may still end what it has begun; event streams are cut.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,24 +53,19 @@ pub fn run(listen: SocketAddr) -> Result<(), String> {
     let logs = sinks
         .and_then(|sinks| logging::start(LevelFilter::Warn, sinks, LogFormat::Text))
         .map_err(|error| format!("cannot log: {error}"))?;
-    let most_connections = serve::raise_descriptor_limit();
     let backends = start_backends().map_err(|error| format!("cannot start the demo's backends: {error}"))?;
-    let workers = Workers::new("worker", PROXY_WORKERS).map_err(|error| format!("cannot start: {error}"))?;
 
-    let settings = Settings::default();
-    let addresses = backends.iter().map(|(_, address)| address.to_string());
-    let balancer = Arc::new(LoadBalancer::new(addresses, None, &settings));
-    let proxy = ReverseProxyHandler::new(balancer, settings).with_access_log(Some(LogFormat::Text));
-    let proxy = Arc::new(proxy);
-    let state = admin::State::new(Arc::clone(&proxy), &workers);
-    let mut serving = Serving::new(proxy, &workers, most_connections, PATIENCE);
+    let mut settings = Settings::default();
+    settings.timeouts.shutdown = PATIENCE;
+    let servers = backends.iter().map(|(_, address)| ServerSettings::new(address.to_string())).collect();
+    let site = SiteSettings::one_group(GroupSettings::new("default", servers, &settings), &settings);
     let listen = ListenSettings::from(listen);
-    let listener = serve::listen(&listen)?;
-    let address = serving.start(listen.address, listener)?;
-    state.set_listeners([address.clone()]);
+    let listeners = vec![(serve::listen(&listen)?, listen.address)];
+    let Begun { serving, status, .. } = begin(site, &WorkerSettings::default(), Some(LogFormat::Text), listeners)?;
     let own_port = serve::listen(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    let admin = admin::start(own_port, state)?;
-    if let (ListenAddress::Inet(address), ListenAddress::Inet(admin)) = (address, admin) {
+    let admin = admin::start(own_port, status)?;
+    let address = serving.addresses().next();
+    if let (Some(ListenAddress::Inet(address)), ListenAddress::Inet(admin)) = (address, admin) {
         // Nobody reads it? Then the demo goes on without.
         let _ = io::stdout().write_all(introduction(address, admin, &backends).as_bytes());
     }

@@ -3,6 +3,7 @@
 //! The order matters: what is handed down is taken first, what needs rights is opened next, then rights are given up, and
 //! only then threads are started, since none may have more rights than the others.
 
+mod begin;
 mod reload;
 
 use std::io;
@@ -12,13 +13,11 @@ use std::sync::Arc;
 use crate::admin;
 use crate::config::Config;
 use crate::logging::{self, AccessLog, Sinks};
-use crate::proxy::{ReverseProxyHandler, Site};
 use crate::rights::{self, Needs, Note};
-use crate::serve::signals::{self, Starting};
-use crate::serve::{self, Notifier, Serving, Sockets};
+use crate::serve::{self, Notifier, Serving, Sockets, signals};
 use crate::settings::listen::ListenAddress;
-use crate::socketserver::Workers;
 
+pub(crate) use self::begin::{Begun, begin};
 use self::reload::{Fixed, Reload};
 
 /// Serves as `config` says. HUP reads `arguments`, and with them the configuration file, anew.
@@ -38,7 +37,6 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let admin = config.admin.as_ref().map(|listen| sockets.open(listen)).transpose()?;
     let notes = give_up_rights(&config)?;
     signals::hold()?;
-    let starting = Starting::begin()?;
     let logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
     for warning in config.warnings.iter().cloned().chain(sockets.warnings()) {
         log::warn!("{warning}");
@@ -46,21 +44,9 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     for (level, note) in notes {
         log::log!(level, "{note}");
     }
-    let allowed = serve::raise_descriptor_limit();
-    let most_connections = config.site.settings.limits.connections.unwrap_or(allowed);
-    let workers = Workers::with("worker", &config.workers).map_err(|error| format!("cannot start: {error}"))?;
     let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
-    let patience = config.site.settings.timeouts.shutdown;
     let fixed = Fixed::of(&config);
-    let proxy = ReverseProxyHandler::with_site(Site::new(config.site, None)).with_access_log(access_log);
-    let proxy = Arc::new(proxy);
-    starting.end();
-    let mut serving = Serving::new(Arc::clone(&proxy), &workers, most_connections, patience);
-    for (listener, address) in listeners {
-        serving.start(address, listener)?;
-    }
-    let status = admin::State::new(Arc::clone(&proxy), &workers);
-    status.set_listeners(serving.addresses());
+    let Begun { proxy, serving, status } = begin(config.site, &config.workers, access_log, listeners)?;
     if let Some(listener) = admin {
         admin::start(listener, Arc::clone(&status))?;
     }
