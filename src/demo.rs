@@ -92,7 +92,7 @@ Open {url}/ in a browser, or try in another terminal:
   curl {url}/headers                            what footbridge tells its backends
   curl -N {url}/events                          an event every second, as it happens
 
-  http://{admin}/   admin page: what happens, live; or: footbridge status --admin {admin}
+What happens, live, is on the admin page http://{admin}/ (or: footbridge status --admin {admin})
 
 Each exchange is a line below. tries=2: shaky hung up without an answer, and the request, a GET, was sent again.
 
