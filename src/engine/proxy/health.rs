@@ -165,16 +165,19 @@ impl Health {
         let upkeep = &settings.settings.upkeep;
         let enough = upkeep.max_fails != 0 && fails >= upkeep.max_fails && !was_out && may_go();
         let gone = (was_out && trial) || enough;
-        let text = gone.then(|| self.take_out(why, fails, upkeep.fail_timeout, now));
+        let text = if gone { self.take_out(why, trial, fails, upkeep.fail_timeout, now) } else { None };
         if trial {
             self.give_up_trial();
         }
         text
     }
 
-    fn take_out(&self, why: &str, fails: u32, fail_timeout: Duration, now: Instant) -> String {
+    fn take_out(&self, why: &str, trial: bool, fails: u32, fail_timeout: Duration, now: Instant) -> Option<String> {
         let mut detail = self.detail();
         let was_out = self.out_until.load(Ordering::Relaxed) != 0;
+        if was_out && !trial {
+            return None; // Two requests failed at once, and the other one was faster.
+        }
         let up_for = detail.since.elapsed().unwrap_or_default();
         let again = was_out || (detail.last_out > Duration::ZERO && up_for < detail.last_out);
         let longest = LONGEST_OUT.max(fail_timeout);
@@ -185,7 +188,7 @@ impl Health {
             detail.since = SystemTime::now();
         }
         detail.why = format!("{fails} failures in a row, the last: {why}");
-        format!("out for {out:?}: {}", detail.why)
+        Some(format!("out for {out:?}: {}", detail.why))
     }
 
     /// The result of an active check. Returns the new state in words, if that has changed.
@@ -265,6 +268,17 @@ mod tests {
             assert!(health.fail("refused", false, &settings, now, || false).is_none());
         }
         assert!(health.is_up());
+    }
+
+    #[test]
+    fn of_two_failures_at_once_one_takes_it_out() {
+        let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());
+        health.fail("refused", false, &settings, now, || true);
+        let late = health.fail("refused", false, &settings, now, || {
+            health.fail("refused", false, &settings, now, || true).is_some()
+        });
+        assert_eq!(late, None);
+        assert_eq!(health.share(after(now, 10), settings.settings.upkeep.slow_start), FULL, "its time is not doubled");
     }
 
     #[test]
