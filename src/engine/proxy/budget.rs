@@ -43,8 +43,9 @@ impl Budget {
 
     /// Takes a second attempt out of the budget, if there is one.
     pub(super) fn take(&self, now: Instant) -> bool {
-        let requests = self.requests.load(Ordering::Relaxed);
         let mut windows = self.windows.lock().expect("no panic under the lock of a budget");
+        // Under the lock: or another one, who saw more requests, could begin a window before we look at it.
+        let requests = self.requests.load(Ordering::Relaxed);
         windows.move_on(requests, now);
         let allowed = ((requests - windows.began[0]) / REQUESTS_PER_RETRY).max(ALWAYS);
         if windows.retries.iter().sum::<u64>() >= allowed {
@@ -83,6 +84,23 @@ mod tests {
         assert_eq!(taken(&budget, now, 1000), 100);
         assert_eq!(taken(&budget, now + WINDOW, 1000), 0, "the last window still counts");
         assert_eq!(taken(&budget, now + 2 * WINDOW, 1000), 100);
+    }
+
+    #[test]
+    fn windows_that_begin_meanwhile_are_no_negative_number_of_requests() {
+        let now = Instant::now();
+        let budget = Budget::new(now);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for window in 0..20_000 {
+                        budget.count_request();
+                        budget.take(now + 2 * WINDOW * window);
+                    }
+                });
+            }
+        });
+        assert_eq!(taken(&budget, now + 2 * WINDOW * 20_000, 1000), 100);
     }
 
     #[test]
