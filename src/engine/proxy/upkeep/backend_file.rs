@@ -5,8 +5,8 @@
 
 use std::fs::{self, Metadata};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use crate::settings::address::backend_address;
 use crate::settings::group::ServerSettings;
@@ -27,12 +27,17 @@ pub(super) struct BackendFile {
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Nothing,
-    File { modified: Option<SystemTime>, length: u64 },
+    /// When it was changed: unlike the time of its content, nobody can set that back.
+    File {
+        inode: u64,
+        changed: (i64, i64),
+        length: u64,
+    },
 }
 
 impl Seen {
     fn of(file: &Metadata) -> Seen {
-        Seen::File { modified: file.modified().ok(), length: file.len() }
+        Seen::File { inode: file.ino(), changed: (file.ctime(), file.ctime_nsec()), length: file.len() }
     }
 }
 
@@ -169,6 +174,12 @@ mod tests {
         assert_eq!(replace("a:1\nb\n"), (false, 2));
         assert_eq!(replace("c:1\n"), (true, 1));
         assert!(!file.read_if_changed());
+        // As rsync -t, tar and packages leave it: of the same length and the same time.
+        let time = fs::metadata(&path).and_then(|file| file.modified()).expect("a time");
+        fs::write(&next, "d:1\n").expect("a file");
+        fs::File::options().write(true).open(&next).and_then(|file| file.set_modified(time)).expect("our own file");
+        fs::rename(&next, &path).expect("the same folder");
+        assert!(file.read_if_changed());
         fs::remove_dir_all(&folder).expect("our own folder");
     }
 }
