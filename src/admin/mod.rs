@@ -103,11 +103,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[must_use]
 pub fn warning(address: &ListenAddress) -> Option<String> {
     match address {
-        ListenAddress::Inet(inet) if !inet.ip().is_loopback() => Some(format!(
+        ListenAddress::Inet(_) if !is_loopback(address) => Some(format!(
             "the admin page on {address} is not on loopback: whoever reaches it sees addresses, paths and errors"
         )),
         _ => None,
     }
+}
+
+/// `::ffff:127.0.0.1` is loopback, too.
+fn is_loopback(address: &ListenAddress) -> bool {
+    matches!(address, ListenAddress::Inet(inet) if inet.ip().to_canonical().is_loopback())
 }
 
 /// Answers on `listener`, with threads of its own, until the process ends. Returns where it really listens.
@@ -117,7 +122,7 @@ pub fn warning(address: &ListenAddress) -> Option<String> {
 pub fn start(listener: Listener, state: Arc<State>) -> Result<ListenAddress, String> {
     let cannot = |error| format!("cannot start the admin page: {error}");
     let address = listener.address().map_err(cannot)?;
-    let guarded = matches!(&address, ListenAddress::Inet(inet) if inet.ip().is_loopback());
+    let guarded = is_loopback(&address);
     let workers = Workers::new("admin", WORKERS).map_err(cannot)?;
     let mut settings = Settings::default();
     (settings.timeouts.send, settings.limits.body) = (PATIENCE, 0);
@@ -243,7 +248,10 @@ mod tests {
     fn an_address_that_others_reach_is_warned_of() {
         let inet = |text: &str| ListenAddress::Inet(text.parse().expect("an address"));
         assert!(warning(&inet("0.0.0.0:9901")).is_some());
-        assert!(warning(&inet("127.0.0.1:9901")).is_none());
+        for loopback in ["127.0.0.1:9901", "[::1]:9901", "[::ffff:127.0.0.1]:9901"] {
+            assert!(warning(&inet(loopback)).is_none(), "{loopback}");
+            assert!(is_loopback(&inet(loopback)), "{loopback}");
+        }
         assert!(warning(&ListenAddress::Unix("/run/admin.sock".into())).is_none());
     }
 }
