@@ -1,7 +1,7 @@
 //! One server to forward to, with the connections to it that are not in use.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use crate::settings::listen::ListenAddress;
 /// A server to forward to.
 #[derive(Debug)]
 pub struct Backend {
+    /// No other one, before or after, has the same.
+    pub(super) id: usize,
     /// Its address first, then those that are tried before an attempt counts as failed.
     addresses: Vec<ListenAddress>,
     /// As it was configured: `host:port` or `unix:/path`.
@@ -105,8 +107,10 @@ impl Drop for Claim {
 
 impl Backend {
     pub(super) fn new(found: &Found, group: &GroupSettings, common: &Common) -> Backend {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
         let label = found.address.to_string();
         Backend {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             addresses: std::iter::once(&found.address).chain(&found.alternatives).cloned().collect(),
             name: found.settings.address.clone(),
             tally: common.tally.of_backend(&label),

@@ -26,14 +26,14 @@ impl Tended for LoadBalancer {
     fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
         let checked = |member: &Member| {
             let backend = &member.backend;
-            (Arc::as_ptr(backend) as usize, backend.addresses()[0].clone(), backend.name().to_owned())
+            (backend.id, backend.addresses()[0].clone(), backend.name().to_owned())
         };
         self.members().list.iter().map(checked).collect()
     }
 
     fn check_result(&self, id: usize, result: Result<(), String>) {
         let members = self.members();
-        let Some(member) = members.list.iter().find(|member| Arc::as_ptr(&member.backend) as usize == id) else {
+        let Some(member) = members.list.iter().find(|member| member.backend.id == id) else {
             return;
         };
         let good = result.is_ok();
@@ -48,5 +48,33 @@ impl Tended for LoadBalancer {
 
     fn sweep(&self, now: Instant) {
         self.sweep_idle(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use crate::settings::group::ServerSettings;
+
+    /// The next backend may well lie where the last one lay.
+    #[test]
+    fn a_check_that_ends_late_says_nothing_of_another_backend() {
+        let mut settings = Settings::default();
+        settings.checks.fall = 1;
+        let group = LoadBalancer::with_group(GroupSettings::new("app", Vec::new(), &settings), None);
+        let mut checked = Vec::new();
+        for port in 1..100 {
+            let address = ListenAddress::Inet(([127, 0, 0, 1], port).into());
+            let settings = ServerSettings::new(address.to_string());
+            group.backends_found(&[Found { settings, address, alternatives: Vec::new() }]);
+            for id in &checked {
+                group.check_result(*id, Err("it is dead".to_owned()));
+            }
+            assert!(group.is_usable(), "after {port}");
+            checked.push(group.checked_addresses()[0].0);
+        }
+        group.check_result(checked[98], Err("it is dead".to_owned()));
+        assert!(!group.is_usable());
     }
 }
