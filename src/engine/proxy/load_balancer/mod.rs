@@ -105,10 +105,14 @@ impl LoadBalancer {
     }
 
     /// As [`LoadBalancer::with_group`], and takes over from `last` the backends that both have, with their connections
-    /// and their health, unless what is set of connections and health has changed; its counts in any case.
+    /// and their health, unless what is set of connections and health has changed; its counts, and the addresses of
+    /// names that have no answer now, in any case.
     #[must_use]
     pub fn succeeding(group: GroupSettings, seed: Option<u64>, last: Option<&LoadBalancer>) -> LoadBalancer {
         let mut discovery = Discovery::new(&group);
+        for Member { backend, .. } in last.map(LoadBalancer::backends).into_iter().flatten() {
+            discovery.remember(backend.name(), backend.addresses());
+        }
         let found = discovery.look().to_vec();
         let alike = last.filter(|last| {
             last.settings.settings.keepalive == group.settings.keepalive

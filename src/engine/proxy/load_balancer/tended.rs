@@ -57,6 +57,27 @@ mod tests {
     use crate::settings::Settings;
     use crate::settings::group::ServerSettings;
 
+    /// Because the configuration is read anew while the resolver is away.
+    #[test]
+    fn a_name_without_an_answer_keeps_its_addresses_in_the_next_configuration() {
+        let all = ["10.0.0.1:80", "10.0.0.2:80", "[fd00::1]:80"].map(|text| text.parse().expect("an address"));
+        let servers = vec![ServerSettings::new("nobody.invalid:80"), ServerSettings::new("127.0.0.1:1")];
+        let mut settings = GroupSettings::new("app", servers, &Settings::default());
+        let first = LoadBalancer::with_group(settings.clone(), None);
+        let mut discovery = first.take_discovery().expect("it is not tended");
+        discovery.note_answer("nobody.invalid:80", Ok(all.to_vec()));
+        first.backends_found(discovery.news().expect("an answer"));
+        settings.settings.checks.fall += 1;
+        settings.servers[1].address = "localhost:1".to_owned();
+        let next = LoadBalancer::succeeding(settings, None, Some(&first));
+        let places = |group: &LoadBalancer| {
+            let of_name = |member: &Member| member.backend.addresses().to_vec();
+            group.backends()[..2].iter().map(of_name).collect::<Vec<_>>()
+        };
+        assert_eq!(places(&next), places(&first));
+        assert_eq!(next.backends().len(), 3, "what is not named any more is forgotten, what is new is looked up");
+    }
+
     /// The next backend may well lie where the last one lay.
     #[test]
     fn a_check_that_ends_late_says_nothing_of_another_backend() {

@@ -58,9 +58,23 @@ impl Discovery {
         for file in &mut self.files {
             file.read_if_changed();
         }
-        self.look_up_new_names();
+        for name in self.names() {
+            let answer = look_up(&name);
+            self.note_answer(&name, answer);
+        }
         self.last = self.assemble();
         &self.last
+    }
+
+    /// A backend as it was found before: where it was is where it is until its name is looked up with success.
+    pub fn remember(&mut self, name: &str, addresses: &[ListenAddress]) {
+        for address in addresses {
+            if let ListenAddress::Inet(address) = address
+                && fixed(name).is_none()
+            {
+                add(&mut self.entry(name).addresses, *address);
+            }
+        }
     }
 
     fn look_up_new_names(&mut self) {
@@ -68,7 +82,7 @@ impl Discovery {
         names.retain(|name| self.known(name).is_none_or(|known| known.addresses.is_empty()));
         for name in names {
             let answer = look_up(&name);
-            self.note_answer(name, answer);
+            self.note_answer(&name, answer);
         }
     }
 
@@ -92,13 +106,17 @@ impl Discovery {
         self.known.iter().find(|known| known.name == name)
     }
 
-    /// Takes in what a look-up has answered.
-    pub fn note_answer(&mut self, name: String, answer: io::Result<Vec<SocketAddr>>) {
+    fn entry(&mut self, name: &str) -> &mut Known {
         let place = self.known.iter().position(|known| known.name == name).unwrap_or_else(|| {
-            self.known.push(Known { name, addresses: Vec::new(), failing: false });
+            self.known.push(Known { name: name.to_owned(), addresses: Vec::new(), failing: false });
             self.known.len() - 1
         });
-        let Known { name, addresses, failing } = &mut self.known[place];
+        &mut self.known[place]
+    }
+
+    /// Takes in what a look-up has answered.
+    pub fn note_answer(&mut self, name: &str, answer: io::Result<Vec<SocketAddr>>) {
+        let Known { addresses, failing, .. } = self.entry(name);
         let failed_before = std::mem::replace(failing, answer.is_err());
         match answer {
             Ok(found) => {
@@ -165,12 +183,16 @@ fn fixed(address: &str) -> Option<ListenAddress> {
 pub(super) fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in name.to_socket_addrs()? {
-        // In an order of our own: many resolvers turn theirs with every answer, and that is no change.
-        if let Err(place) = addresses.binary_search(&address) {
-            addresses.insert(place, address);
-        }
+        add(&mut addresses, address);
     }
     if addresses.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "it has no address")) } else { Ok(addresses) }
+}
+
+/// In an order of our own: many resolvers turn theirs with every answer, and that is no change.
+fn add(addresses: &mut Vec<SocketAddr>, address: SocketAddr) {
+    if let Err(place) = addresses.binary_search(&address) {
+        addresses.insert(place, address);
+    }
 }
 
 /// A host with addresses of both families is mostly one server, reached in two ways: the i-th of one family goes with
@@ -219,10 +241,10 @@ mod tests {
     #[test]
     fn a_name_with_several_addresses_is_several_backends() {
         let mut discovery = discovery(&["app:80"]);
-        discovery.note_answer("app:80".to_owned(), Ok(addresses(&["10.0.0.1:80", "10.0.0.2:80", "[fd00::1]:80"])));
+        discovery.note_answer("app:80", Ok(addresses(&["10.0.0.1:80", "10.0.0.2:80", "[fd00::1]:80"])));
         let found = discovery.news().expect("two backends");
         assert_eq!(shown(found), ["10.0.0.1:80/[fd00::1]:80", "10.0.0.2:80/[fd00::1]:80"]);
-        discovery.note_answer("app:80".to_owned(), Ok(addresses(&["10.0.0.1:80", "[fd00::1]:80", "[fd00::2]:80"])));
+        discovery.note_answer("app:80", Ok(addresses(&["10.0.0.1:80", "[fd00::1]:80", "[fd00::2]:80"])));
         let found = discovery.news().expect("others");
         assert_eq!(shown(found), ["[fd00::1]:80/10.0.0.1:80", "[fd00::2]:80/10.0.0.1:80"]);
     }
@@ -231,11 +253,11 @@ mod tests {
     fn a_failed_look_up_keeps_the_last_good_answer() {
         let mut discovery = discovery(&["app:80"]);
         let fail = || Err(io::Error::from(io::ErrorKind::NotFound));
-        discovery.note_answer("app:80".to_owned(), fail());
+        discovery.note_answer("app:80", fail());
         assert!(discovery.news().is_none());
-        discovery.note_answer("app:80".to_owned(), Ok(addresses(&["10.0.0.1:80"])));
+        discovery.note_answer("app:80", Ok(addresses(&["10.0.0.1:80"])));
         assert!(discovery.news().is_some());
-        discovery.note_answer("app:80".to_owned(), fail());
+        discovery.note_answer("app:80", fail());
         assert!(discovery.news().is_none());
         assert_eq!(shown(&discovery.assemble()), ["10.0.0.1:80"]);
     }

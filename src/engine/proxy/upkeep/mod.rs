@@ -100,7 +100,7 @@ fn keep_resolving<T: Tended>(group: &Weak<T>, discovery: &Mutex<Discovery>) {
         let names = lock(discovery).names();
         for name in names {
             let answer = discovery::look_up(&name);
-            lock(discovery).note_answer(name, answer);
+            lock(discovery).note_answer(&name, answer);
         }
         publish(group, &mut lock(discovery));
     }
