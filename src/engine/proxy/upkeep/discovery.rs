@@ -28,6 +28,8 @@ pub struct Discovery {
     files: Vec<BackendFile>,
     /// All names that were ever looked up: few enough to be gone through.
     known: Vec<Known>,
+    /// Names that a file has brought and nobody has looked up yet.
+    new: Vec<String>,
     last: Vec<Found>,
 }
 
@@ -49,6 +51,7 @@ impl Discovery {
             servers: group.servers.clone(),
             files: group.files.iter().map(|path| BackendFile::new(path)).collect(),
             known: Vec::new(),
+            new: Vec::new(),
             last: Vec::new(),
         }
     }
@@ -77,15 +80,6 @@ impl Discovery {
         }
     }
 
-    fn look_up_new_names(&mut self) {
-        let mut names = self.names();
-        names.retain(|name| self.known(name).is_none_or(|known| known.addresses.is_empty()));
-        for name in names {
-            let answer = look_up(&name);
-            self.note_answer(&name, answer);
-        }
-    }
-
     fn all_servers(&self) -> impl Iterator<Item = &ServerSettings> {
         self.servers.iter().chain(self.files.iter().flat_map(BackendFile::servers))
     }
@@ -100,6 +94,12 @@ impl Discovery {
             }
         }
         names
+    }
+
+    /// The names to look up now: `all`, or those that nobody has looked up yet.
+    pub(super) fn take_names(&mut self, all: bool) -> Vec<String> {
+        let new = std::mem::take(&mut self.new);
+        if all { self.names() } else { new }
     }
 
     fn known(&self, name: &str) -> Option<&Known> {
@@ -140,15 +140,17 @@ impl Discovery {
             changed |= file.read_if_changed();
         }
         if changed {
-            self.look_up_new_names();
+            self.new = self.names();
+            self.new.retain(|name| self.known.iter().all(|known| known.name != *name || known.addresses.is_empty()));
         }
         changed
     }
 
-    /// What there is now, if it is not what there was.
+    /// What there is now, if it is not what there was. Not while there are names to look up: a list whose names are all
+    /// new would be an empty one.
     pub fn news(&mut self) -> Option<&[Found]> {
         let found = self.assemble();
-        if found == self.last {
+        if found == self.last || !self.new.is_empty() {
             return None;
         }
         self.last = found;
@@ -260,6 +262,25 @@ mod tests {
         discovery.note_answer("app:80", fail());
         assert!(discovery.news().is_none());
         assert_eq!(shown(&discovery.assemble()), ["10.0.0.1:80"]);
+    }
+
+    /// Elsewhere: whoever looks a name up must not hold what was found.
+    #[test]
+    fn a_name_that_a_file_brings_is_left_to_the_resolver_and_its_list_waits() {
+        let path = std::env::temp_dir().join(format!("footbridge-discovery-{}", std::process::id()));
+        std::fs::write(&path, "10.0.0.1:80\n").expect("a file");
+        let mut settings = GroupSettings::new("app", Vec::new(), &Settings::default());
+        settings.files.push(path.clone());
+        let mut discovery = Discovery::new(&settings);
+        discovery.look();
+        std::fs::write(&path, "10.0.0.2:80\nlocalhost:80\n").expect("a file");
+        assert!(discovery.read_changed_files());
+        assert!(discovery.news().is_none());
+        assert_eq!(discovery.take_names(false), ["localhost:80"]);
+        assert!(discovery.take_names(false).is_empty());
+        discovery.note_answer("localhost:80", Ok(addresses(&["10.0.0.3:80"])));
+        assert_eq!(shown(discovery.news().expect("both")), ["10.0.0.2:80", "10.0.0.3:80"]);
+        std::fs::remove_file(&path).expect("our own file");
     }
 
     #[test]

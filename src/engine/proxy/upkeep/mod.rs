@@ -53,20 +53,17 @@ pub trait Tended: Send + Sync + 'static {
     fn sweep(&self, now: Instant);
 }
 
-/// Tends a group until it is dropped: on one thread, and on a second one if there are names to look up, because a
-/// resolver may take its time.
+/// Tends a group until it is dropped: on one thread, and on a second one if there are names to look up, or files that
+/// may bring some, because a resolver may take its time.
 pub fn tend<T: Tended>(group: &Arc<T>, discovery: Discovery) {
+    let may_have_names = !discovery.names().is_empty() || !group.settings().files.is_empty();
     let discovery = Arc::new(Mutex::new(discovery));
-    if has_names(&discovery) {
+    if may_have_names {
         let (group, discovery) = (Arc::downgrade(group), Arc::clone(&discovery));
         start("resolver", move || keep_resolving(&group, &discovery));
     }
     let group = Arc::downgrade(group);
     start("upkeep", move || keep_up(&group, &discovery));
-}
-
-fn has_names(discovery: &Mutex<Discovery>) -> bool {
-    !lock(discovery).names().is_empty()
 }
 
 fn lock(discovery: &Mutex<Discovery>) -> MutexGuard<'_, Discovery> {
@@ -80,29 +77,25 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Sleeps in short pieces, so that a group that is gone frees its thread soon.
-fn pause<T: Tended>(group: &Weak<T>, pause: Duration) {
-    let until = Instant::now() + pause;
-    while group.strong_count() > 0 {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        thread::sleep(left.min(TICK));
-    }
-}
-
-/// Looks names up, again and again. Nothing is locked meanwhile.
+/// Looks names up, again and again, and new ones soon. Nothing is locked meanwhile.
 fn keep_resolving<T: Tended>(group: &Weak<T>, discovery: &Mutex<Discovery>) {
+    let mut last = Instant::now();
     loop {
+        // In short pieces, so that a group that is gone frees its thread soon.
         let Some(every) = group.upgrade().map(|group| group.settings().settings.upkeep.resolve) else { return };
-        pause(group, every);
-        let names = lock(discovery).names();
-        for name in names {
-            let answer = discovery::look_up(&name);
-            lock(discovery).note_answer(&name, answer);
+        thread::sleep(every.saturating_sub(last.elapsed()).min(TICK));
+        let all = last.elapsed() >= every;
+        let names = lock(discovery).take_names(all);
+        for name in &names {
+            let answer = discovery::look_up(name);
+            lock(discovery).note_answer(name, answer);
         }
-        publish(group, &mut lock(discovery));
+        if all {
+            last = Instant::now();
+        }
+        if !names.is_empty() {
+            publish(group, &mut lock(discovery));
+        }
     }
 }
 
@@ -179,4 +172,56 @@ impl Checks {
 
 fn lock_list(under_way: &Mutex<Vec<usize>>) -> MutexGuard<'_, Vec<usize>> {
     under_way.lock().expect("no panic under the lock of checks under way")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc::{self, Sender};
+
+    use super::*;
+    use crate::settings::Settings;
+
+    /// Tells which backends were found, and on which thread.
+    struct Told(GroupSettings, Mutex<Sender<(Vec<String>, Option<String>)>>);
+
+    impl Tended for Told {
+        fn settings(&self) -> &GroupSettings {
+            &self.0
+        }
+        fn backends_found(&self, found: &[Found]) {
+            let names = found.iter().map(|found| found.settings.address.clone()).collect();
+            let to = self.1.lock().expect("no panic");
+            to.send((names, thread::current().name().map(str::to_owned))).expect("a listener");
+        }
+        fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
+            Vec::new()
+        }
+        fn check_result(&self, _: usize, _: Result<(), String>) {}
+        fn sweep(&self, _: Instant) {}
+    }
+
+    #[test]
+    fn a_name_that_a_file_brings_later_is_looked_up_by_the_resolver() {
+        let folder = std::env::temp_dir().join(format!("footbridge-names-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (path, next) = (folder.join("backends"), folder.join("next"));
+        let replace = |text: &str| {
+            fs::write(&next, text).and_then(|()| fs::rename(&next, &path)).expect("our own folder");
+        };
+        replace("127.0.0.1:1\n");
+        let mut settings = GroupSettings::new("app", Vec::new(), &Settings::default());
+        settings.files.push(path.clone());
+        let mut discovery = Discovery::new(&settings);
+        assert_eq!(discovery.look().len(), 1);
+        let (told, heard) = mpsc::channel();
+        let group = Arc::new(Told(settings, Mutex::new(told)));
+        tend(&group, discovery);
+        for (text, thread) in [("localhost:1", "resolver"), ("127.0.0.1:2", "upkeep"), ("localhost:1", "upkeep")] {
+            replace(text);
+            let (names, on) = heard.recv_timeout(Duration::from_secs(20)).expect("another list");
+            assert_eq!((names, on.as_deref()), (vec![text.to_owned()], Some(thread)));
+        }
+        fs::remove_dir_all(&folder).expect("our own folder");
+    }
 }
