@@ -6,7 +6,7 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -329,6 +329,40 @@ fn the_sandbox_leaves_what_reloading_needs() {
     });
     confined.join().unwrap();
     for directory in [configuration, sockets] {
+        fs::remove_dir_all(directory).unwrap();
+    }
+}
+
+/// A configuration and a list of backends that are links, as those who generate or mount them make them.
+#[test]
+fn the_sandbox_leaves_what_links_lead_to() {
+    let (links, files) = (directory("links"), directory("files"));
+    for name in ["footbridge.toml", "backends"] {
+        symlink(files.join(name), links.join(name)).unwrap();
+    }
+    let replace = |name: &str, text: String| {
+        fs::write(files.join("next"), text).unwrap();
+        fs::rename(files.join("next"), files.join(name)).unwrap();
+    };
+    let configuration = |comment: &str| {
+        let listed = links.join("backends");
+        let group = format!("[backends.app]\nservers = [\"file:{}\"]\n[[route]]\nto = \"app\"\n", listed.display());
+        format!("# {comment}\n[[listen]]\naddress = \"127.0.0.1:0\"\n{group}")
+    };
+    replace("backends", "127.0.0.1:1\n".to_owned());
+    replace("footbridge.toml", configuration("before"));
+    let mut proxy = Footbridge::start(&format!("--config {}", links.join("footbridge.toml").display()), 1);
+    replace("footbridge.toml", configuration("after"));
+    kill_process(Pid::from_child(&proxy.child), Signal::HUP).unwrap();
+    let line = proxy.stderr.by_ref().map(Result::unwrap).find(|line| line.contains("reloaded")).unwrap();
+    assert!(line.contains(" INFO reloaded: "), "{line}");
+    replace("backends", "127.0.0.1:2\n".to_owned());
+    let line = proxy.stderr.by_ref().map(Result::unwrap).find(|line| line.contains("backends")).unwrap();
+    assert!(line.ends_with("1 backends: 127.0.0.1:2"), "{line}");
+    if proxy.has_noted("not confined: ") {
+        skip("no Landlock in this kernel; only the links were tested");
+    }
+    for directory in [links, files] {
         fs::remove_dir_all(directory).unwrap();
     }
 }

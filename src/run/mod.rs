@@ -6,6 +6,7 @@
 mod begin;
 mod reload;
 
+use std::fs;
 use std::io;
 use std::path::{self, Path};
 use std::sync::Arc;
@@ -57,15 +58,22 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
 
 /// All but what serving, opening logs anew and reading the configuration anew need.
 fn give_up_rights(config: &Config) -> Result<Vec<Note>, String> {
-    // Folders, because another file takes a file's name when it is replaced.
+    // Folders, because another file takes a file's name when it is replaced; and where a link leads, too.
     let folder = |path: &Path| path::absolute(path).ok()?.parent().map(Path::to_owned);
     let (mut read, mut sockets) = (Vec::new(), Vec::new());
+    let mut reads = |file: &Path| {
+        read.extend(folder(file));
+        read.extend(fs::canonicalize(file).ok().as_deref().and_then(folder));
+    };
     for group in &config.site.groups {
         for file in &group.files {
-            read.extend(folder(file));
+            reads(file);
         }
     }
-    read.extend(config.source.as_deref().and_then(folder));
+    if let Some(file) = &config.source {
+        reads(file);
+    }
+    read.dedup();
     for listen in config.listen.iter().chain(&config.admin) {
         if let ListenAddress::Unix(path) = &listen.address {
             sockets.extend(folder(path));
