@@ -51,7 +51,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     if let Some(listener) = admin {
         admin::start(listener, Arc::clone(&status))?;
     }
-    let mut reload = Reload { source: config.source, fixed, arguments, sockets, proxy, status };
+    let mut reload = Reload { source: config.source, fixed, listen: config.listen, arguments, sockets, proxy, status };
     let mut reload = |serving: &mut Serving<_>| reload.reload(serving);
     serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload))
 }

@@ -24,6 +24,8 @@ pub(super) struct Reload {
     /// Where the configuration is; `None` if all of it stood in the arguments.
     pub(super) source: Option<PathBuf>,
     pub(super) fixed: Fixed,
+    /// Where it listens, with the modes that were asked for.
+    pub(super) listen: Vec<ListenSettings>,
     pub(super) arguments: Vec<String>,
     pub(super) sockets: Sockets,
     pub(super) proxy: Arc<ReverseProxyHandler>,
@@ -87,7 +89,24 @@ impl Reload {
             let Some(gone) = gone else { break };
             serving.stop(&gone);
         }
+        self.set_modes(next.listen, serving);
         Ok(summary)
+    }
+
+    /// Those of Unix sockets that stay.
+    fn set_modes(&mut self, listen: Vec<ListenSettings>, serving: &Serving<ReverseProxyHandler>) {
+        for ListenSettings { address, mode } in &listen {
+            if !self.listen.iter().any(|before| before.address == *address && before.mode != *mode) {
+                continue;
+            }
+            let why = match mode.map(|mode| serving.set_mode(address, mode)) {
+                Some(Ok(())) => continue,
+                Some(Err(error)) => error.to_string(),
+                None => "it is left to the umask".to_owned(),
+            };
+            log::warn!("mode of {address} has changed: it takes effect when footbridge is started again: {why}");
+        }
+        self.listen = listen;
     }
 
     /// Binds the addresses that are new.

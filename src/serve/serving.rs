@@ -1,12 +1,13 @@
 //! The accept loops of a program, each on a thread of its own. One can be added, and one taken away, while the others
 //! go on.
 
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::settings::listen::ListenAddress;
-use crate::socketserver::{Listener, RequestHandler, ShutdownHandle, TcpServer, Workers};
+use crate::socketserver::{Listener, RequestHandler, ShutdownHandle, SocketFile, TcpServer, Workers};
 use crate::threads;
 
 /// What is served: one handler, on any number of listeners.
@@ -26,6 +27,7 @@ pub(super) struct Accepting {
     address: ListenAddress,
     shutdown: ShutdownHandle,
     thread: JoinHandle<()>,
+    file: Option<SocketFile>,
 }
 
 impl<H: RequestHandler> Serving<H> {
@@ -41,6 +43,7 @@ impl<H: RequestHandler> Serving<H> {
     /// If the system grants no thread or no descriptor, or the listener is none.
     pub fn start(&mut self, asked: ListenAddress, listener: Listener) -> Result<ListenAddress, String> {
         let cannot = |error| format!("cannot start on {asked}: {error}");
+        let file = listener.file().cloned();
         let server = TcpServer::with_listener(listener, Arc::clone(&self.handler), &self.workers).map_err(cannot)?;
         let server = server.with_most_connections(self.most_connections);
         let (address, shutdown) = (server.listen_address().clone(), server.shutdown_handle());
@@ -50,7 +53,7 @@ impl<H: RequestHandler> Serving<H> {
         };
         let thread = threads::start(threads::named(&name), Box::new(move || server.serve_forever())).map_err(cannot)?;
         log::info!("listening on {address}");
-        self.accepting.push(Accepting { asked, address: address.clone(), shutdown, thread });
+        self.accepting.push(Accepting { asked, address: address.clone(), shutdown, thread, file });
         Ok(address)
     }
 
@@ -63,6 +66,18 @@ impl<H: RequestHandler> Serving<H> {
         accepting.join();
         log::info!("not listening on {asked} any more");
         true
+    }
+
+    /// Changes the permission bits of the Unix socket known as `asked`.
+    ///
+    /// # Errors
+    /// Why that cannot be: above all, because it is not of our making.
+    pub fn set_mode(&self, asked: &ListenAddress, mode: u32) -> io::Result<()> {
+        let accepting = self.accepting.iter().find(|accepting| accepting.asked == *asked);
+        let Some(file) = accepting.and_then(|accepting| accepting.file.as_ref()) else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the socket is inherited"));
+        };
+        file.set_mode(mode)
     }
 
     /// All sockets that are accepted on, as they were asked for.

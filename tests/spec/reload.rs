@@ -1,6 +1,7 @@
 //! HUP reads the configuration anew: at once or not at all, and nobody who is being served notices.
 
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::configuration::Configured;
@@ -100,6 +101,32 @@ fn listeners_come_and_go_and_a_port_that_is_taken_changes_nothing() {
     eventually(|| format!("{address} to refuse"), || TcpStream::connect(address).is_err());
     other.send(get("/"));
     assert_eq!(other.reply().text(), "app", "what it has accepted goes on");
+}
+
+/// Nobody has to stop because others may connect now, or no longer.
+#[test]
+fn a_unix_socket_that_stays_gets_the_mode_that_is_asked_for_now() {
+    let backend = ScriptedBackend::named("app");
+    let path = std::env::temp_dir().join(format!("footbridge-mode-{}", std::process::id()));
+    let with =
+        |mode: &str| format!("{}[[listen]]\naddress = \"unix:{}\"\n{mode}\n", one_group(&backend), path.display());
+    let mode = || std::fs::symlink_metadata(&path).expect("a socket").permissions().mode() & 0o777;
+    let proxy = Configured::with(&with("mode = \"0600\""));
+    assert_eq!(mode(), 0o600);
+    proxy.reload(&with("mode = \"0666\""));
+    assert_eq!(mode(), 0o666);
+    proxy.reload(&with(""));
+    let said = format!("mode of unix:{} has changed: it takes effect when footbridge is started again", path.display());
+    assert!(proxy.stderr().contains(&said), "{}", proxy.stderr());
+    std::fs::rename(&path, path.with_extension("away")).expect("the same folder");
+    std::fs::write(&path, "another's").expect("a file");
+    let before = mode();
+    proxy.reload(&with("mode = \"0600\""));
+    assert_eq!(mode(), before);
+    assert!(proxy.stderr().contains("again: another file has taken its place"), "{}", proxy.stderr());
+    for path in [&path, &path.with_extension("away")] {
+        std::fs::remove_file(path).expect("our own file");
+    }
 }
 
 /// What cannot change while the process runs is said, and the rest takes effect.

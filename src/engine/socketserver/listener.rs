@@ -4,11 +4,11 @@
 //! Python: `TCPServer.server_bind`, `UnixStreamServer`. Departs: a socket file that nobody listens on any more is
 //! replaced, and its permissions hold from its first moment.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -147,6 +147,12 @@ impl Listener {
         }
     }
 
+    /// The file of a Unix socket of our making.
+    #[must_use]
+    pub fn file(&self) -> Option<&SocketFile> {
+        self.file.as_ref()
+    }
+
     /// Removes the file of a Unix socket of our making: nobody comes any more, and who came is still in the queue.
     pub(super) fn remove_file(&self) {
         if let Some(file) = &self.file {
@@ -216,8 +222,8 @@ fn is_stale(path: &Path) -> io::Result<bool> {
 }
 
 /// A socket's file, as we made it.
-#[derive(Debug)]
-struct SocketFile {
+#[derive(Clone, Debug)]
+pub struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -229,10 +235,25 @@ impl SocketFile {
         Ok(SocketFile { path, device: file.dev(), inode: file.ino() })
     }
 
-    /// Not if another program's socket has taken its place.
-    fn remove(&self) {
+    /// Not so if another program's socket has taken its place.
+    fn is_ours(&self) -> bool {
         let is_ours = |file: fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours)
+        fs::symlink_metadata(&self.path).is_ok_and(is_ours)
+    }
+
+    /// Changes its permission bits: who may connect from now on.
+    ///
+    /// # Errors
+    /// It is another user's, or another program's socket has taken its place.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        if !self.is_ours() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its place"));
+        }
+        fs::set_permissions(&self.path, Permissions::from_mode(mode))
+    }
+
+    fn remove(&self) {
+        if self.is_ours()
             && let Err(error) = fs::remove_file(&self.path)
         {
             log::warn!("the socket's file stays, and is replaced when next started: {}: {error}", self.path.display());

@@ -72,7 +72,7 @@ pub use buffer::{Buffer, Outgoing};
 pub use census::{Census, Doing, WorkerState};
 pub use connecting::{Connecting, Unfinished, is_exhausted};
 pub use conversation::{Conversation, Next, Ticket, Wake, blocking};
-pub use listener::Listener;
+pub use listener::{Listener, SocketFile};
 pub use readiness::Readiness;
 pub use room::Token;
 pub use server::{RequestHandler, ShutdownHandle, TcpServer};
