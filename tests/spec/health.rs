@@ -223,6 +223,36 @@ fn no_free_place_is_forgotten() {
     });
 }
 
+/// The one that was out is well again, and the other one dies: only one request tries the first, and those that have met
+/// the failure of the second wait for what comes of it.
+#[test]
+fn requests_wait_for_the_trial_of_the_only_backend_that_is_left() {
+    let (go, waiting) = (Cue::default(), Cue::default());
+    let (well_again, dead) = (Arc::new(AtomicBool::new(false)), RefusingPort::new());
+    let (is_well, cue, tells) = (Arc::clone(&well_again), go.clone(), waiting.clone());
+    let first = ScriptedBackend::running(move |connection: &mut Connection| {
+        while is_well.load(Ordering::Relaxed) && connection.request().is_some() {
+            tells.give();
+            cue.wait();
+            connection.send(&ok("first"));
+        }
+    });
+    let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s", "--workers", "2"];
+    let proxy = to(&[at(&first), dead.address().to_string()], &flags);
+    // The first fails twice and is out; the second, which refuses, is the last one that is in.
+    for _ in 0..6 {
+        proxy.send(get("/")).reply();
+    }
+    well_again.store(true, Ordering::Relaxed);
+    let mut clients: Vec<_> = (0..5).map(|_| proxy.send(get("/"))).collect();
+    waiting.wait();
+    assert!(clients[4].is_quiet_for(std::time::Duration::from_millis(100)), "nobody is turned away meanwhile");
+    go.give_all(5);
+    for client in &mut clients {
+        assert_eq!(client.reply().text(), "first");
+    }
+}
+
 /// A backup is for when no other can be used.
 #[test]
 fn a_backup_is_used_only_when_no_other_can_be() {

@@ -37,6 +37,8 @@ pub struct Backend {
     pub tally: Arc<BackendTally>,
     /// The line of its group.
     line: Arc<Line>,
+    /// Requests that wait for what comes of its trial, because no other backend is left to them.
+    pub(super) awaiting_trial: Arc<Line>,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Claim {
         if let Some(why) = self.backend.health.succeed(std::mem::take(&mut self.trial), now) {
             log::info!("backend {}: up: {why}", self.backend);
             self.backend.line.call_all();
+            self.backend.awaiting_trial.call_all();
         }
     }
 
@@ -91,6 +94,9 @@ impl Claim {
             }
             log::warn!("backend {}: {text}", self.backend);
         }
+        if trial {
+            self.backend.awaiting_trial.call_all();
+        }
     }
 }
 
@@ -98,6 +104,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if self.trial {
             self.backend.health.give_up_trial();
+            self.backend.awaiting_trial.call_all();
         }
         // Sequentially consistent with whoever takes a place in the line and then looks again: one sees the other.
         self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -120,6 +127,7 @@ impl Backend {
             in_flight: AtomicU32::new(0),
             health: Health::new(group),
             line: Arc::clone(&common.line),
+            awaiting_trial: Arc::default(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The line of requests that wait because every backend has as many as it may have (`max_requests`).
+//! A line of requests that wait: because every backend has as many as it may have (`max_requests`), or because the only
+//! one that is left is being tried by another request.
 //!
 //! They wait in the room and hold no worker. Whoever ends a request calls the first of the line.
 
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::socketserver::Caller;
 
-/// A group's line.
+/// A line.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     /// How many stand there: those who end a request look only at this if nobody waits.

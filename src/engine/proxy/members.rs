@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::backend::{Backend, Claim};
 use super::line::Line;
-use super::load_balancer::Tried;
+use super::load_balancer::{Choice, Tried};
 use super::metrics::Tally;
 use super::policy::{Candidates, Chooser, FULL};
 use super::upkeep::Found;
@@ -78,13 +78,19 @@ impl Members {
         }
     }
 
-    /// Of those that are out, the one that would be tried again first.
-    pub(super) fn least_bad(&self, tried: &Tried) -> Option<Claim> {
+    /// Of those that are out, the one that would be tried again first. If another request is trying it, those that have
+    /// met a failure already wait for what comes of that; to the others it is as bad as any.
+    pub(super) fn least_bad(&self, tried: &Tried) -> Choice {
         let out = |member: &&Member| {
             !member.settings.drain && !member.backend.health.is_up() && !tried.contains(&member.backend)
         };
-        let soonest = self.list.iter().filter(out).min_by_key(|member| member.backend.health.out_until())?;
-        soonest.backend.claim(soonest.settings.max_requests)
+        let soonest = self.list.iter().filter(out).min_by_key(|member| member.backend.health.out_until());
+        let Some(Member { backend, settings }) = soonest else { return Choice::None };
+        match backend.claim(settings.max_requests) {
+            Some(claim) => Choice::Backend(claim),
+            None if tried.is_empty() => Choice::None,
+            None => Choice::OnTrial(Arc::clone(backend)),
+        }
     }
 }
 

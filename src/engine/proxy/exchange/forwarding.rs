@@ -1,11 +1,13 @@
 //! Gets a request a connection to a backend: at once, or after a wait for one that was asked, or in line for a place.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Exchange, Waiting, retry};
 use crate::http::MessageError;
 use crate::proxy::affinity;
 use crate::proxy::error::Error;
+use crate::proxy::line::Line;
 use crate::proxy::load_balancer::Got;
 use crate::proxy::peer::{Context, Peer};
 use crate::settings::deadline;
@@ -22,7 +24,8 @@ impl Exchange {
             balancer.count_request();
             self.tried.key = affinity::key(&balancer.group().balance, &self.request, self.client);
             if balancer.has_line() {
-                return self.stand_in_line(client, cx);
+                let line = Arc::clone(balancer.line());
+                return self.stand_in(&line, client, cx);
             }
         }
         let got = self.ask(cx)?;
@@ -32,7 +35,13 @@ impl Exchange {
     /// With what the balancer had: says what to wait for, or prepares the request for its connection.
     fn go_on_with(&mut self, got: Got, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
         match got {
-            Got::Full => self.stand_in_line(client, cx),
+            Got::Full => {
+                let line = Arc::clone(cx.balancer().line());
+                self.stand_in(&line, client, cx)
+            }
+            // It was called when the trial was over, and another one has begun: so the first one failed.
+            Got::OnTrial(_) if self.spot.is_some() => Err(cx.balancer().why_none(&mut self.tried)),
+            Got::OnTrial(backend) => self.stand_in(&backend.awaiting_trial, client, cx),
             Got::Connecting(attempt) => {
                 self.leave_line(cx);
                 let (token, deadline) = (attempt.token(), attempt.until());
@@ -79,18 +88,18 @@ impl Exchange {
     }
 
     /// Waits for its turn, until `timeouts.queue`; or goes on, if a place has become free while it came to stand there.
-    fn stand_in_line(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
+    fn stand_in(&mut self, line: &Arc<Line>, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
         let (before, since) = self.spot.take().map_or((None, cx.now), |(spot, since)| (Some(spot), since));
         let until = deadline(since, cx.settings().timeouts.queue);
         if until <= cx.now {
             return Err(Error::Full);
         }
         let caller = cx.worker.caller(client.socket.token());
-        let (spot, is_first) = cx.balancer().stand_in_line(caller, before);
+        let (spot, is_first) = line.stand(caller, before);
         self.spot = Some((spot, since));
         if is_first {
             let got = self.ask(cx)?;
-            if !matches!(got, Got::Full) {
+            if !matches!(got, Got::Full | Got::OnTrial(_)) {
                 return self.go_on_with(got, client, cx);
             }
         }

@@ -12,13 +12,13 @@ use super::attempt::{Attempt, Progress};
 use super::backend::{Backend, Claim, Forwarded};
 use super::budget::Budget;
 use super::error::Error;
-use super::line::Spot;
+use super::line::Line;
 use super::members::{Common, Member, Members};
 use super::metrics::Tally;
 use super::upkeep::Discovery;
 use crate::settings::Settings;
 use crate::settings::group::{GroupSettings, ServerSettings};
-use crate::socketserver::{Caller, Worker, is_exhausted};
+use crate::socketserver::{Worker, is_exhausted};
 
 /// A group of backends, and how one is chosen.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub(super) enum Got {
     Connecting(Attempt),
     /// All backends have as many requests as they may have.
     Full,
+    /// The only backend that is left is being tried by another request.
+    OnTrial(Arc<Backend>),
 }
 
 /// The choice of a backend.
@@ -62,6 +64,8 @@ pub enum Choice {
     Backend(Claim),
     /// Those that can be used have as many requests as they may have.
     Full,
+    /// The only one that is left is being tried by another request.
+    OnTrial(Arc<Backend>),
     /// None is left.
     None,
 }
@@ -79,6 +83,11 @@ impl Tried {
         if !self.contains(backend) {
             self.backends.push(Arc::clone(backend));
         }
+    }
+
+    /// Whether no backend has failed so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.backends.is_empty()
     }
 
     pub(super) fn contains(&self, backend: &Arc<Backend>) -> bool {
@@ -190,10 +199,10 @@ impl LoadBalancer {
             }
         }
         // After a failure, only as far as the budget goes: an outage must not be multiplied.
-        if !tried.backends.is_empty() && !self.budget.take(now) {
+        if !tried.is_empty() && !self.budget.take(now) {
             return Choice::None;
         }
-        members.least_bad(tried).map_or(Choice::None, Choice::Backend)
+        members.least_bad(tried)
     }
 
     /// Gets a connection for a request: to the chosen backend, or, if that cannot be connected to, to another one.
@@ -227,6 +236,7 @@ impl LoadBalancer {
             let claim = match self.get_server(tried, now) {
                 Choice::Backend(claim) => claim,
                 Choice::Full => return Ok(Got::Full),
+                Choice::OnTrial(backend) => return Ok(Got::OnTrial(backend)),
                 Choice::None => return Err(self.why_none(tried)),
             };
             tried.attempts += 1;
@@ -264,7 +274,7 @@ impl LoadBalancer {
     }
 
     /// With many backends and none of them well, it is no longer about the one that was tried last.
-    fn why_none(&self, tried: &mut Tried) -> Error {
+    pub(super) fn why_none(&self, tried: &mut Tried) -> Error {
         let members = self.members();
         let failing = |member: &Member| {
             let health = &member.backend.health;
@@ -292,9 +302,9 @@ impl LoadBalancer {
         !self.common.line.is_empty()
     }
 
-    /// Stands in line for a place at a backend.
-    pub(super) fn stand_in_line(&self, caller: Caller, before: Option<Spot>) -> (Spot, bool) {
-        self.common.line.stand(caller, before)
+    /// Where those stand who wait for a place at a backend.
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.common.line
     }
 
     /// Whether there is a backend beside this one that can be used and was not tried.
