@@ -245,6 +245,26 @@ fn redirects_and_fixed_answers_need_no_backend() {
     assert!(lines[0].contains(" reason=redirect ") && lines[1].contains(" reason=fixed-answer "), "{lines:?}");
 }
 
+/// RFC 9112 §3.2.4, §3.3: a target without a path has the path `/`, and its query stays; HTTP/1.0 need not say a host.
+#[test]
+fn a_redirect_goes_to_a_whole_uri_or_nowhere() {
+    let proxy = Configured::with("[[route]]\nredirect = { to = \"https://{host}{uri}\", status = 301 }");
+    each_row(
+        &[
+            ("GET http://a.test?x HTTP/1.1\r\nHost: a.test\r\n", Some("https://a.test/?x")),
+            ("GET http://a.test HTTP/1.1\r\nHost: b.test\r\n", Some("https://a.test/")),
+            ("OPTIONS * HTTP/1.1\r\nHost: a.test\r\n", Some("https://a.test/")),
+            ("GET /go HTTP/1.0\r\nHost: a.test:80\r\n", Some("https://a.test/go")),
+        ],
+        |(head, want)| {
+            let reply = proxy.send(format!("{head}\r\n")).reply();
+            assert_eq!(reply.head.field("location"), *want);
+            assert_eq!(reply.status() == 301, want.is_some());
+            assert_eq!(reply.status() == 400 && reply.text().contains("reason: no-host\n"), want.is_none());
+        },
+    );
+}
+
 #[test]
 fn a_route_has_limits_and_a_group_a_host_of_its_own() {
     let (app, slow) = (ScriptedBackend::named("app"), ScriptedBackend::silent());

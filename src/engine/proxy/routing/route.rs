@@ -47,7 +47,13 @@ impl Route {
             location.extend_from_slice(before.as_bytes());
             let (value, after) = match after.split_once('}') {
                 Some(("host", after)) => (target::host_of(authority(request)), after),
-                Some(("uri", after)) => (path_and_query(request), after),
+                Some(("uri", after)) => {
+                    let uri = path_and_query(request);
+                    if uri.first() != Some(&b'/') {
+                        location.push(b'/');
+                    }
+                    (uri, after)
+                }
                 _ => (&b"{"[..], after),
             };
             location.extend_from_slice(value);
@@ -64,16 +70,17 @@ pub(in crate::proxy) fn authority(request: &RequestHead) -> &[u8] {
     absolute.or_else(|| request.headers.first(Field::Host)).unwrap_or_default()
 }
 
-/// The target in origin-form; `/` for `*` and for an absolute target without a path.
-pub(in crate::proxy) fn path_and_query(request: &RequestHead) -> &[u8] {
+/// The target in origin-form, but without the `/` that is to be thought before it if it has no path: empty for `*`,
+/// empty or a query for an absolute target.
+fn path_and_query(request: &RequestHead) -> &[u8] {
     let target = request.target();
     let rest = target::split_absolute(target).map_or(target, |(_, rest)| rest);
-    if rest.first() == Some(&b'/') { rest } else { b"/" }
+    if rest == b"*" { b"" } else { rest }
 }
 
 /// The path of the target, as it came.
 pub(super) fn path(request: &RequestHead) -> &[u8] {
     let target = path_and_query(request);
     let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
-    &target[..end]
+    if end == 0 { b"/" } else { &target[..end] }
 }
