@@ -54,7 +54,9 @@ impl ClientConnection {
         let (status, reason, bytes) = match &cx.route().settings.action {
             Action::Redirect { to, status } => {
                 let status = HttpStatus(*status);
-                let location = Route::location(to, &exchange.request);
+                let Some(location) = Route::location(to, &exchange.request) else {
+                    return self.fail(exchange, &Error::Client(MessageError::Malformed("no-host")), cx);
+                };
                 (status, "redirect", answer::send_redirect(status, &location, how, out))
             }
             Action::Respond { status, body } => {

@@ -39,14 +39,17 @@ impl Route {
     }
 
     /// The value of Location for a redirect: `{host}` is the host that was asked, without a port, `{uri}` the path and
-    /// query.
-    pub(in crate::proxy) fn location(to: &str, request: &RequestHead) -> Vec<u8> {
+    /// query. `None` if it needs a host, and nobody said which.
+    pub(in crate::proxy) fn location(to: &str, request: &RequestHead) -> Option<Vec<u8>> {
         let mut location = Vec::new();
         let mut rest = to;
         while let Some((before, after)) = rest.split_once('{') {
             location.extend_from_slice(before.as_bytes());
             let (value, after) = match after.split_once('}') {
-                Some(("host", after)) => (target::host_of(authority(request)), after),
+                Some(("host", after)) => match target::host_of(authority(request)) {
+                    b"" => return None,
+                    host => (host, after),
+                },
                 Some(("uri", after)) => {
                     let uri = path_and_query(request);
                     if uri.first() != Some(&b'/') {
@@ -60,7 +63,7 @@ impl Route {
             rest = after;
         }
         location.extend_from_slice(rest.as_bytes());
-        location
+        Some(location)
     }
 }
 
