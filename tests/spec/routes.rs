@@ -2,6 +2,7 @@
 
 use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::configuration::Configured;
+use crate::support::refusal::RefusingPort;
 use crate::support::{each_row, get, post};
 
 fn group(name: &str, backend: &ScriptedBackend) -> String {
@@ -215,6 +216,72 @@ fn field_lines_are_set_and_removed_both_ways() {
     let reply = reply.head;
     assert_eq!((reply.all("x-both"), reply.field("server")), (vec!["ours"], None));
     assert_eq!(reply.field("strict-transport-security"), Some("max-age=1"));
+}
+
+/// What a route sets stands alone, and what it removes is not there, even if it is a field that the proxy adds.
+#[test]
+fn a_field_that_a_route_sets_or_removes_is_not_added_by_the_proxy() {
+    let backend = ScriptedBackend::named("app");
+    let ours = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Request-Id"];
+    let ours_back = ["Date", "Location", "Content-Type", "Proxy-Status", "Retry-After", "X-Request-Id"];
+    let set = |names: &[&str]| {
+        let pairs: Vec<_> = names.iter().map(|name| format!("{} = \"set\"", name.to_lowercase())).collect();
+        format!("{{ set = {{ {} }} }}", pairs.join(", "))
+    };
+    let remove = |names: &[&str]| format!("{{ remove = {names:?} }}");
+    let nobody = RefusingPort::new();
+    let mut text = format!("{}[backends.nobody]\nservers = [\"{}\"]\n", group("app", &backend), nobody.address());
+    for (path, request, back) in
+        [("/set", set(&ours), set(&ours_back)), ("/removed", remove(&ours), remove(&ours_back))]
+    {
+        let forwarded = format!("strip_prefix = \"{path}\"\nto = \"app\"\nrequest_headers = {request}");
+        for (kind, action) in [
+            ("to", forwarded.as_str()),
+            ("redirect", "redirect = { to = \"/else\", status = 302 }"),
+            ("respond", "respond = { status = 200, body = \"x\" }"),
+            ("fail", "to = \"nobody\""),
+        ] {
+            text.extend([format!("[[route]]\npath = \"{path}/{kind}\"\n{action}\nresponse_headers = {back}\n")]);
+        }
+    }
+    let proxy = Configured::with(&text);
+    let mut seen = 0;
+    for (path, want) in [("/set", vec!["set"]), ("/removed", vec![])] {
+        for kind in ["to", "redirect", "respond", "fail"] {
+            let head = proxy.send(get(&format!("{path}/{kind}"))).reply().head;
+            for name in ours_back {
+                assert_eq!(head.all(name), want, "{path}/{kind} {name}: {head:?}");
+            }
+        }
+        seen += 1;
+        let head = &backend.wait_for_requests(seen)[seen - 1].head;
+        for name in ours {
+            assert_eq!(head.all(name), want, "{path} {name}: {head:?}");
+        }
+        assert_eq!(head.all("via"), ["1.1 footbridge"]);
+    }
+}
+
+/// A proxy that is believed has taken off what stood before what we take off; anyone else's word does not count.
+#[test]
+fn the_prefixes_that_proxies_take_off_make_one_field() {
+    let backend = ScriptedBackend::named("app");
+    let routes = "[[route]]\nto = \"app\"\n[[route]]\npath = \"/api\"\nstrip_prefix = \"/api\"\nto = \"app\"";
+    let config = |server: &str| Configured::with(&format!("{server}{}{routes}", group("app", &backend)));
+    let proxies = [config("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n"), config("")];
+    let rows = [
+        (0, "/api/x", "/outer", Some("/outer/api")),
+        (0, "/api/x", "/outer/", Some("/outer/api")),
+        (0, "/x", "/outer", Some("/outer")),
+        (1, "/api/x", "/outer", Some("/api")),
+        (1, "/x", "/outer", None),
+    ];
+    for (number, (proxy, target, outer, want)) in rows.into_iter().enumerate() {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a.test\r\nx-forwarded-prefix: {outer}\r\n\r\n");
+        assert_eq!(proxies[proxy].send(head).reply().status(), 200);
+        let seen = &backend.wait_for_requests(number + 1)[number].head;
+        assert_eq!(seen.all("x-forwarded-prefix"), want.into_iter().collect::<Vec<_>>(), "{proxy} {target}");
+    }
 }
 
 /// RFC 9110 §15.4.

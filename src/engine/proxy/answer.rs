@@ -6,8 +6,9 @@
 use std::io::Write;
 
 use super::error::Error;
-use super::request::{IdField, append_field};
-use crate::http::{HttpStatus, HttpVersion, RequestHead, date};
+use super::request::{IdField, append_field, append_own};
+use super::response::{append_connection, append_date};
+use crate::http::{HttpStatus, HttpVersion, RequestHead};
 use crate::settings::route::FieldEdits;
 
 /// How an answer goes out.
@@ -53,14 +54,13 @@ pub fn send_error(error: &Error, id: &str, how: Delivery<'_>, out: &mut Vec<u8>)
     };
     append_start(status, how, out);
     if let Some(name) = error.proxy_status() {
-        // Writing to a Vec does not fail, here and below.
-        drop(write!(out, "Proxy-Status: footbridge; error={name}\r\n"));
+        append_own(how.edits, "Proxy-Status", ["footbridge; error=", name].concat().as_bytes(), out);
     }
     if status == HttpStatus::SERVICE_UNAVAILABLE {
-        out.extend_from_slice(b"Retry-After: 1\r\n");
+        append_own(how.edits, "Retry-After", b"1", out);
     }
     if let Error::MethodNotAllowed(methods) = error {
-        append_field(b"Allow", methods.as_bytes(), out); // RFC 9110 §15.5.6.
+        append_own(how.edits, "Allow", methods.as_bytes(), out); // RFC 9110 §15.5.6.
     }
     let media_type = if how.json { "application/json" } else { "text/plain; charset=utf-8" };
     append_content(media_type, content.as_bytes(), how, out)
@@ -69,7 +69,7 @@ pub fn send_error(error: &Error, id: &str, how: Delivery<'_>, out: &mut Vec<u8>)
 /// Appends a redirection (RFC 9110 §15.4). Returns the length of its content.
 pub fn send_redirect(status: HttpStatus, location: &[u8], how: Delivery<'_>, out: &mut Vec<u8>) -> u64 {
     append_start(status, how, out);
-    append_field(b"Location", location, out);
+    append_own(how.edits, "Location", location, out);
     let content = format!("{status} {}\n", status.phrase());
     append_content("text/plain; charset=utf-8", content.as_bytes(), how, out)
 }
@@ -91,26 +91,21 @@ pub fn send_options(how: Delivery<'_>, out: &mut Vec<u8>) {
 }
 
 fn append_start(status: HttpStatus, how: Delivery<'_>, out: &mut Vec<u8>) {
-    drop(write!(out, "HTTP/1.1 {status} {}\r\nDate: ", status.phrase()));
-    date::append_now(out);
-    out.extend_from_slice(match (how.keep, how.version) {
-        (false, _) => b"\r\nConnection: close\r\n",
-        (true, HttpVersion::Http10) => b"\r\nConnection: keep-alive\r\n",
-        (true, HttpVersion::Http11) => b"\r\n",
-    });
+    // Writing to a Vec does not fail, here and below.
+    drop(write!(out, "HTTP/1.1 {status} {}\r\n", status.phrase()));
+    append_date(how.edits, out);
+    append_connection(how.keep, how.version, out);
     if let Some(id) = how.id {
-        append_field(id.name.as_bytes(), id.value, out);
+        append_own(how.edits, id.name, id.value, out);
     }
     for (name, value) in &how.edits.set {
         append_field(name.as_bytes(), value.as_bytes(), out);
     }
 }
 
-/// The rest of the head, and the content, if it is asked for. A route may set another type of content.
+/// The rest of the head, and the content, if it is asked for.
 fn append_content(media_type: &str, content: &[u8], how: Delivery<'_>, out: &mut Vec<u8>) -> u64 {
-    if !how.edits.take_out(b"content-type") {
-        append_field(b"Content-Type", media_type.as_bytes(), out);
-    }
+    append_own(how.edits, "Content-Type", media_type.as_bytes(), out);
     drop(write!(out, "Content-Length: {}\r\n\r\n", content.len()));
     if how.to_head {
         return 0;

@@ -11,7 +11,7 @@ use super::hop_by_hop::ConnectionOptions;
 use crate::http::headers::{FieldLine, Headers};
 use crate::http::text::{append_address, append_decimal};
 use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
-use crate::settings::route::RouteSettings;
+use crate::settings::route::{FieldEdits, RouteSettings};
 
 /// The field that identifies a request, in requests and responses.
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +27,15 @@ pub struct IdField<'a> {
 impl IdField<'_> {
     /// Appends it, unless the message has one of its own.
     #[inline]
-    pub(super) fn append_to(&self, headers: &Headers, out: &mut Vec<u8>) {
+    pub(super) fn append_to(&self, headers: &Headers, edits: &FieldEdits, out: &mut Vec<u8>) {
         if headers.get_known(self.field, self.name).is_none() {
-            append_field(self.name.as_bytes(), self.value, out);
+            append_own(edits, self.name, self.value, out);
         }
     }
 }
+
+/// What was taken off the front of the path, by this proxy and those before it.
+const FORWARDED_PREFIX: &str = "X-Forwarded-Prefix";
 
 /// What is known of a request beside its head.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,7 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
     let asked = asked.unwrap_or_default();
     let host = how.host.unwrap_or(asked);
     let mut host_written = false;
+    let strips = !prefix(how.route.strip_prefix.as_deref()).is_empty();
     let stays =
         |line: &FieldLine<'_>| !options.removes(line) && !is_pretended(line, how.trusted) && !edits.take_out(line.name);
     for line in head.headers.iter().filter(stays) {
@@ -99,6 +103,7 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
             }
             Field::MaxForwards if counts_forwards(head) => append_decremented(&line, out),
             Field::XForwardedFor | Field::XForwardedProto | Field::XForwardedHost => {}
+            Field::Other if strips && line.name.eq_ignore_ascii_case(FORWARDED_PREFIX.as_bytes()) => {}
             _ => append_field(line.name, line.value, out),
         }
     }
@@ -205,27 +210,49 @@ fn append_framing(head: &RequestHead, framing: BodyFraming, out: &mut Vec<u8>) {
 /// Via (RFC 9110 §7.6.3), who the client is, and what it asked for.
 fn append_forwarded(head: &RequestHead, host: &[u8], how: &Forwarding<'_>, out: &mut Vec<u8>) {
     let said = |field| head.headers.values(field).filter(|_| how.trusted);
-    out.extend_from_slice(match head.version {
-        HttpVersion::Http11 => b"Via: 1.1 footbridge\r\nX-Forwarded-For: ",
-        HttpVersion::Http10 => b"Via: 1.0 footbridge\r\nX-Forwarded-For: ",
-    });
-    for earlier in said(Field::XForwardedFor) {
-        out.extend_from_slice(earlier);
-        out.extend_from_slice(b", ");
+    let edits = &how.route.request_headers;
+    append_via(head.version, out);
+    if !edits.take_out(b"X-Forwarded-For") {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        for earlier in said(Field::XForwardedFor) {
+            out.extend_from_slice(earlier);
+            out.extend_from_slice(b", ");
+        }
+        match how.client {
+            Some(client) => append_address(client, out),
+            None => out.extend_from_slice(b"unknown"), // RFC 7239 §6.
+        }
+        out.extend_from_slice(b"\r\n");
     }
-    match how.client {
-        Some(client) => append_address(client, out),
-        None => out.extend_from_slice(b"unknown"), // RFC 7239 §6.
-    }
-    out.extend_from_slice(b"\r\n");
-    append_field(b"X-Forwarded-Proto", said(Field::XForwardedProto).next().unwrap_or(b"http"), out);
-    append_field(b"X-Forwarded-Host", said(Field::XForwardedHost).next().unwrap_or(host), out);
+    append_own(edits, "X-Forwarded-Proto", said(Field::XForwardedProto).next().unwrap_or(b"http"), out);
+    append_own(edits, "X-Forwarded-Host", said(Field::XForwardedHost).next().unwrap_or(host), out);
     let strip = prefix(how.route.strip_prefix.as_deref());
-    if !strip.is_empty() {
-        append_field(b"X-Forwarded-Prefix", strip.as_bytes(), out);
+    if !strip.is_empty() && !edits.take_out(FORWARDED_PREFIX.as_bytes()) {
+        // What a proxy before us has taken off stood before what we take off.
+        let outer = head.headers.get(FORWARDED_PREFIX).filter(|_| how.trusted).unwrap_or_default();
+        let outer = outer.strip_suffix(b"/").unwrap_or(outer);
+        for part in [FORWARDED_PREFIX.as_bytes(), b": ", outer, strip.as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
     }
     if let Some(id) = how.id {
-        id.append_to(&head.headers, out);
+        id.append_to(&head.headers, edits, out);
+    }
+}
+
+/// RFC 9110 §7.6.3: the version in which the message came.
+#[inline]
+pub(super) fn append_via(version: HttpVersion, out: &mut Vec<u8>) {
+    out.extend_from_slice(match version {
+        HttpVersion::Http11 => b"Via: 1.1 footbridge\r\n",
+        HttpVersion::Http10 => b"Via: 1.0 footbridge\r\n",
+    });
+}
+
+/// One field line that is ours to add, unless the route sets or removes this field.
+pub(super) fn append_own(edits: &FieldEdits, name: &str, value: &[u8], out: &mut Vec<u8>) {
+    if !edits.take_out(name.as_bytes()) {
+        append_field(name.as_bytes(), value, out);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Makes the head that is sent to the client out of the one that came from the backend.
 
 use super::hop_by_hop::ConnectionOptions;
-use super::request::{IdField, append_field, append_number_field};
+use super::request::{IdField, append_field, append_number_field, append_via};
 use crate::http::headers::trim;
 use crate::http::text::append_decimal;
 use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
@@ -45,18 +45,29 @@ pub fn prepare_response(head: &ResponseHead, options: &ConnectionOptions<'_>, ho
     append_start(head, options, how.edits, out);
     append_added(head, how, out);
     append_framing(head, how, out);
-    if head.headers.first(Field::Date).is_none() && !how.edits.take_out(b"date") {
-        // RFC 9110 §6.6.1: who receives a response without Date adds it.
+    if head.headers.first(Field::Date).is_none() {
+        append_date(how.edits, out); // RFC 9110 §6.6.1: who receives a response without Date adds it.
+    }
+    append_connection(how.keep, how.version, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Date, unless the route sets or removes it.
+pub(super) fn append_date(edits: &FieldEdits, out: &mut Vec<u8>) {
+    if !edits.take_out(b"Date") {
         out.extend_from_slice(b"Date: ");
         date::append_now(out);
         out.extend_from_slice(b"\r\n");
     }
-    match (how.keep, how.version) {
-        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-        (true, HttpVersion::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-        (true, HttpVersion::Http11) => {}
-    }
-    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the connection goes on, if the client would think otherwise.
+pub(super) fn append_connection(keep: bool, version: HttpVersion, out: &mut Vec<u8>) {
+    out.extend_from_slice(match (keep, version) {
+        (false, _) => b"Connection: close\r\n",
+        (true, HttpVersion::Http10) => b"Connection: keep-alive\r\n",
+        (true, HttpVersion::Http11) => b"",
+    });
 }
 
 /// Appends an interim response (RFC 9110 §15.2): it has no content and no say over the connection.
@@ -92,10 +103,7 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &Fi
     for line in head.headers.iter().filter(|line| !options.removes(line) && !edits.take_out(line.name)) {
         append_field(line.name, line.value, out);
     }
-    out.extend_from_slice(match head.version {
-        HttpVersion::Http11 => b"Via: 1.1 footbridge\r\n",
-        HttpVersion::Http10 => b"Via: 1.0 footbridge\r\n",
-    });
+    append_via(head.version, out);
 }
 
 /// What the route adds, and what tells the client which request this answers.
@@ -104,7 +112,7 @@ fn append_added(head: &ResponseHead, how: &Answering<'_>, out: &mut Vec<u8>) {
         append_field(name.as_bytes(), value.as_bytes(), out);
     }
     if let Some(id) = how.id {
-        id.append_to(&head.headers, out);
+        id.append_to(&head.headers, how.edits, out);
     }
 }
 
