@@ -1,5 +1,8 @@
 //! Which route a request takes, and what a route does to it.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::configuration::Configured;
 use crate::support::refusal::RefusingPort;
@@ -310,6 +313,37 @@ fn redirects_and_fixed_answers_need_no_backend() {
     assert!(reply.status() == 200 && reply.says_close(), "the content was not read: {reply:?}");
     let lines = proxy.access_lines(5);
     assert!(lines[0].contains(" reason=redirect ") && lines[1].contains(" reason=fixed-answer "), "{lines:?}");
+}
+
+/// Only a client that takes nothing for `timeouts.send`, or next to nothing for `timeouts.slow`, is given up.
+#[test]
+fn a_large_fixed_answer_reaches_a_client_that_reads_late_or_has_nothing_more_to_say() {
+    let body = "0123456789abcdef".repeat(60_000);
+    let proxy = |send: &str| {
+        Configured::with(&format!(
+            "[timeouts]\nsend = \"{send}\"\n[[route]]\nrespond = {{ status = 200, body = \"{body}\" }}"
+        ))
+    };
+    // More than the kernel holds between the two.
+    let requests = get("/").repeat(20);
+    let patient = proxy("10s");
+    let (mut half_closed, mut late) = (patient.send(&requests), patient.send(&requests));
+    half_closed.finish();
+    for _ in 0..20 {
+        assert!(half_closed.reply().text() == body, "the client's end is not the answer's");
+    }
+    thread::sleep(Duration::from_millis(2500)); // Longer than a client may go on after our last word.
+    for _ in 0..20 {
+        assert!(late.reply().text() == body);
+    }
+    late.send(get("/"));
+    assert!(late.reply().text() == body, "the connection goes on");
+
+    let hasty = proxy("300ms");
+    let mut stuck = hasty.send(&requests);
+    thread::sleep(Duration::from_secs(1));
+    let whole = (0..20).take_while(|_| stuck.outcome().is_some_and(|reply| reply.is_complete())).count();
+    assert!(whole < 20, "it was given up");
 }
 
 /// RFC 9112 §3.2.4, §3.3: a target without a path has the path `/`, and its query stays; HTTP/1.0 need not say a host.

@@ -1,7 +1,7 @@
 //! What a client is told by ourselves, and a connection's last word.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{ClientConnection, LINGER, Stage, Then, log};
 use crate::http::{HttpStatus, MessageError};
@@ -9,9 +9,10 @@ use crate::proxy::answer::{self, Delivery};
 use crate::proxy::error::Error;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::facts::Facts;
-use crate::proxy::peer::Context;
+use crate::proxy::peer::{Context, Peer};
 use crate::proxy::routing::{Route, Site};
 use crate::settings::route::Action;
+use crate::settings::{Settings, deadline};
 use crate::socketserver::{Readiness, Ticket};
 
 impl ClientConnection {
@@ -79,46 +80,90 @@ impl ClientConnection {
 
     fn send_answer(&mut self, exchange: Box<Exchange>, keep: bool, cx: &mut Context<'_>) -> Then {
         log(&exchange, cx);
+        let settings = exchange.route.as_ref().map_or(cx.site.settings(), |route| &route.settings.settings);
+        let telling = Telling::new(keep, &mut self.client, settings, cx.now);
         cx.handler.keep_exchange(exchange);
-        match self.client.output.send(&mut self.client.socket) {
-            Ok(true) if keep => {
-                self.stage = Stage::Head { since: cx.now };
-                Then::GoOn
-            }
-            Ok(_) => self.begin_leaving(cx),
-            Err(_) => Then::End,
-        }
+        self.tell(telling, cx)
     }
 
-    pub(super) fn begin_leaving(&mut self, cx: &Context<'_>) -> Then {
-        self.stage = Stage::Leaving { until: cx.now + LINGER, said: false };
-        Then::GoOn
-    }
-
-    /// Sends what is left, ends our side, and reads on for a while without looking.
-    pub(super) fn leave(&mut self, until: Instant, said: bool, cx: &Context<'_>) -> Then {
+    /// Sends what is left. Then the next request may come, or our side ends.
+    pub(super) fn tell(&mut self, mut telling: Telling, cx: &Context<'_>) -> Then {
         let client = &mut self.client;
-        let wants = match client.output.send(&mut client.socket) {
-            Err(_) => return Then::End,
-            Ok(false) => Readiness::WRITE,
-            Ok(true) => {
-                if !said && client.socket.end_writes().is_err() {
-                    return Then::End;
-                }
-                self.stage = Stage::Leaving { until, said: true };
-                Readiness::READ
+        let left = client.output.bytes().len();
+        match client.output.send(&mut client.socket) {
+            Ok(true) if telling.keep => {
+                self.stage = Stage::Head { since: cx.now };
+                return Then::GoOn;
             }
-        };
-        client.input.consume(client.input.unread().len());
-        match client.input.fill(&mut client.socket) {
-            Ok(0) => return Then::End,
-            Ok(_) if cx.now < until => return Then::GoOn,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && cx.now < until => {}
-            Ok(_) | Err(_) => return Then::End,
+            Ok(true) if client.socket.end_writes().is_ok() => {
+                self.stage = Stage::Leaving { until: cx.now + LINGER };
+                return Then::GoOn;
+            }
+            Ok(false) => {}
+            Ok(true) | Err(_) => return Then::End,
         }
-        let at = client.socket.token();
-        let none = Readiness::NONE;
-        Then::Wait(Ticket { at, wants, other: None, other_wants: none, deadline: until, idle_since: None })
+        if client.output.bytes().len() < left {
+            telling.until = deadline(cx.now, telling.patience);
+        }
+        let until = telling.until.min(telling.latest);
+        self.stage = Stage::Telling(Box::new(telling));
+        // A client that sends all of its request before it reads must not wait for us. Its end is none of the answer's.
+        let mut wants = Readiness::WRITE;
+        if !telling.keep {
+            match self.discard() {
+                Ok(0) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wants |= Readiness::READ,
+                Ok(_) if cx.now < until => return Then::GoOn,
+                Ok(_) | Err(_) => return Then::End,
+            }
+        }
+        self.wait_until(until, wants, cx)
+    }
+
+    /// Reads on for a while without looking.
+    pub(super) fn leave(&mut self, until: Instant, cx: &Context<'_>) -> Then {
+        match self.discard() {
+            Ok(1..) if cx.now < until => Then::GoOn,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_until(until, Readiness::READ, cx),
+            Ok(_) | Err(_) => Then::End,
+        }
+    }
+
+    fn discard(&mut self) -> io::Result<usize> {
+        self.client.input.consume(self.client.input.unread().len());
+        self.client.input.fill(&mut self.client.socket)
+    }
+
+    fn wait_until(&self, deadline: Instant, wants: Readiness, cx: &Context<'_>) -> Then {
+        if deadline <= cx.now {
+            return Then::End;
+        }
+        let (at, other_wants) = (self.client.socket.token(), Readiness::NONE);
+        Then::Wait(Ticket { at, wants, other: None, other_wants, deadline, idle_since: None })
+    }
+}
+
+/// How long a client may take for the rest of an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Telling {
+    /// The connection serves on after it.
+    keep: bool,
+    /// How long it may stand still: `timeouts.send`.
+    patience: Duration,
+    /// When it will have stood still for so long.
+    until: Instant,
+    /// When it will have been slower than `limits.min_rate` for longer than `timeouts.slow`.
+    latest: Instant,
+}
+
+impl Telling {
+    /// For what `client` is to be sent now.
+    pub(super) fn new(keep: bool, client: &mut Peer, settings: &Settings, now: Instant) -> Telling {
+        let (patience, slow) = (settings.timeouts.send, settings.timeouts.slow);
+        let length = client.output.bytes().len() as u64;
+        let time = length.checked_div(settings.limits.min_rate).map_or(Duration::MAX, Duration::from_secs);
+        let latest = deadline(now, slow.saturating_add(time));
+        Telling { keep, patience, until: deadline(now, patience), latest }
     }
 }
 

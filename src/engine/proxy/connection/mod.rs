@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use self::answering::Telling;
 use super::error::Error;
 use super::exchange::{Exchange, Step};
 use super::facts::NO_REASON;
@@ -43,8 +44,10 @@ enum Stage {
     Head { since: Instant },
     /// Serves a request.
     Serving(Box<Exchange>),
-    /// Says its last word, and then lingers.
-    Leaving { until: Instant, said: bool },
+    /// Sends what is left of an answer.
+    Telling(Box<Telling>),
+    /// Has said its last word, and lingers.
+    Leaving { until: Instant },
 }
 
 /// One client's connection, as it waits in the room.
@@ -98,7 +101,8 @@ impl ClientConnection {
             then = match self.stage {
                 Stage::Head { since } => self.read_request(since, &mut cx),
                 Stage::Serving(_) => self.serve(&mut cx),
-                Stage::Leaving { until, said } => self.leave(until, said, &cx),
+                Stage::Telling(ref telling) => self.tell(**telling, &cx),
+                Stage::Leaving { until } => self.leave(until, &cx),
             };
             if !matches!(then, Then::GoOn) {
                 break;
@@ -245,7 +249,8 @@ impl ClientConnection {
         } else if read && self.client.input.is_empty() && !self.client.socket.is_readable() {
             Then::End // Nothing more was sent, so closing resets nothing.
         } else {
-            self.begin_leaving(cx)
+            let telling = Telling::new(false, &mut self.client, cx.settings(), cx.now);
+            self.tell(telling, cx)
         }
     }
 }
