@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::configuration::Configured;
@@ -49,6 +50,44 @@ fn a_request_and_a_tunnel_end_as_they_began() {
     assert_eq!(client.reply().text(), "old");
     tunnel.send("x");
     assert_eq!(tunnel.read_exactly(1), b"x");
+}
+
+/// Not only its route: whom it believes, and how it is identified, are settings that a request began with.
+#[test]
+fn a_request_under_way_keeps_all_that_it_began_with() {
+    let go = Cue::default();
+    let waiting = go.clone();
+    let backend = ScriptedBackend::running(move |connection| {
+        while let Some(request) = connection.request() {
+            if request.head.target() == "/first" {
+                waiting.wait();
+            }
+            connection.send(&ok("app"));
+        }
+    });
+    let with = |server: &str| {
+        let servers = format!("servers = [{{ address = \"{}\", max_requests = 1 }}]\n", backend.address());
+        format!("[server]\n{server}\n[backends.app]\n{servers}[[route]]\nto = \"app\"\n")
+    };
+    let request = |path| format!("GET {path} HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+    let proxy = Configured::with(&with("request_id = \"X-Old\"\ntrusted_proxies = [\"127.0.0.1\"]"));
+    let mut first = proxy.send(request("/first"));
+    backend.wait_for_requests(1);
+    let mut second = proxy.send(request("/in-line"));
+    assert!(second.is_quiet_for(Duration::from_millis(100)), "it waits for a place");
+    proxy.reload(&with("request_id = \"X-New\""));
+    go.give();
+    for client in [&mut first, &mut second] {
+        let head = client.reply().head;
+        assert!(head.field("x-old").is_some() && head.field("x-new").is_none(), "{head:?}");
+    }
+    let seen = &backend.wait_for_requests(2)[1].head;
+    assert_eq!(seen.field("x-forwarded-for"), Some("192.0.2.7, 127.0.0.1"));
+    assert!(seen.field("x-old").is_some() && seen.field("x-new").is_none(), "{seen:?}");
+    second.send(request("/next"));
+    let head = second.reply().head;
+    assert!(head.field("x-old").is_none() && head.field("x-new").is_some(), "{head:?}");
+    assert_eq!(backend.wait_for_requests(3)[2].head.field("x-forwarded-for"), Some("127.0.0.1"));
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub(super) struct Peer {
 /// What a turn is worked with.
 pub(super) struct Context<'a> {
     pub(super) handler: &'a ReverseProxyHandler,
-    /// The present one: a request that begins now begins with it.
+    /// The one that the exchange which goes on began with, else the present one: a request that begins now begins with
+    /// it.
     pub(super) site: Arc<Site>,
     /// The route of the exchange that goes on in this turn.
     pub(super) route: Option<Arc<Route>>,

@@ -87,14 +87,11 @@ impl ClientConnection {
     }
 
     /// Sends what is left. Then the next request may come, or our side ends.
-    pub(super) fn tell(&mut self, mut telling: Telling, cx: &Context<'_>) -> Then {
+    pub(super) fn tell(&mut self, mut telling: Telling, cx: &mut Context<'_>) -> Then {
         let client = &mut self.client;
         let left = client.output.bytes().len();
         match client.output.send(&mut client.socket) {
-            Ok(true) if telling.keep => {
-                self.stage = Stage::Head { since: cx.now };
-                return Then::GoOn;
-            }
+            Ok(true) if telling.keep => return self.await_next(cx),
             Ok(true) if client.socket.end_writes().is_ok() => {
                 self.stage = Stage::Leaving { until: cx.now + LINGER };
                 return Then::GoOn;

@@ -84,7 +84,8 @@ impl ClientConnection {
     fn proceed(&mut self, wake: Wake, worker: &mut Worker) -> Then {
         let handler = Arc::clone(&self.handler);
         let now = Instant::now();
-        let site = handler.site();
+        let site = if let Stage::Serving(exchange) = &mut self.stage { exchange.site.take() } else { None };
+        let site = site.unwrap_or_else(|| handler.site());
         let mut cx = Context {
             handler: &handler,
             site,
@@ -101,7 +102,7 @@ impl ClientConnection {
             then = match self.stage {
                 Stage::Head { since } => self.read_request(since, &mut cx),
                 Stage::Serving(_) => self.serve(&mut cx),
-                Stage::Telling(ref telling) => self.tell(**telling, &cx),
+                Stage::Telling(ref telling) => self.tell(**telling, &mut cx),
                 Stage::Leaving { until } => self.leave(until, &cx),
             };
             if !matches!(then, Then::GoOn) {
@@ -112,6 +113,7 @@ impl ClientConnection {
         cx.worker.take_back(&mut self.client.output);
         if let Stage::Serving(exchange) = &mut self.stage {
             exchange.rest(&mut cx);
+            exchange.site = (!exchange.is_answered()).then_some(cx.site);
         }
         then
     }
@@ -238,6 +240,13 @@ impl ClientConnection {
         }
     }
 
+    /// The next request begins with what is set by then.
+    fn await_next(&mut self, cx: &mut Context<'_>) -> Then {
+        cx.site = cx.handler.site();
+        self.stage = Stage::Head { since: cx.now };
+        Then::GoOn
+    }
+
     /// The response is out. On to the next request, or to the end.
     fn conclude(&mut self, mut exchange: Box<Exchange>, keep: bool, cx: &mut Context<'_>) -> Then {
         log(&exchange, cx);
@@ -245,7 +254,7 @@ impl ClientConnection {
         exchange.rest(cx);
         cx.handler.keep_exchange(exchange);
         if keep {
-            Then::GoOn
+            self.await_next(cx)
         } else if read && self.client.input.is_empty() && !self.client.socket.is_readable() {
             Then::End // Nothing more was sent, so closing resets nothing.
         } else {

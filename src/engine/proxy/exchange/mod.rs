@@ -28,7 +28,7 @@ use super::line::Spot;
 use super::load_balancer::{LoadBalancer, Tried};
 use super::peer::{Context, Peer};
 use super::request::{self, Forwarding};
-use super::routing::Route;
+use super::routing::{Route, Site};
 use super::tunnel::Tunnel;
 use crate::http::head::HeadScan;
 use crate::http::relay::{Flow, Inlet, Outlet, Relay, RelayError};
@@ -63,6 +63,9 @@ pub(super) struct Exchange {
     framing: BodyFraming,
     /// Where it goes; `None` if it has no route.
     pub(super) route: Option<Arc<Route>>,
+    /// While it waits for a response: what it began with, whatever the configuration is by now. A turn has it in its
+    /// context. A response that goes on for hours, as a tunnel may, needs it no more: it would keep up all old groups.
+    pub(super) site: Option<Arc<Site>>,
     /// Who the client is, after what a proxy that is believed said of it.
     pub(super) client: Option<IpAddr>,
     /// The client asks for a WebSocket.
@@ -106,6 +109,7 @@ impl Exchange {
             facts: Facts::new(now),
             framing: BodyFraming::None,
             route: None,
+            site: None,
             client: None,
             upgrade: false,
             keep: true,
