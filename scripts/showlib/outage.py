@@ -15,7 +15,7 @@ ANSWERED = 0.05
 RECOVERED = 1.0
 #: From the moment of the outage: what is needed for it has been allocated then, and each backend been found out.
 SETTLED = 5.0
-#: Other processes that begin or end to share the system's libraries move the PSS by some pages.
+#: A stack or two that are deeper than before.
 GROWTH = 128 * 1024
 
 
@@ -44,10 +44,10 @@ def show(stage):
 
 
 def _watch(pid, began, seconds):
-    """[(when, PSS, threads), ...], a quarter of a second apart."""
+    """[(when, own memory, threads), ...], a quarter of a second apart."""
     found = []
     while time.monotonic() < began + seconds:
-        found.append((time.monotonic(), memory_of(pid), threads_of(pid)))
+        found.append((time.monotonic(), memory_of(pid, "Pss_Anon"), threads_of(pid)))
         time.sleep(0.25)
     return found
 
@@ -74,7 +74,7 @@ def _check_answers(stage, done, down):
 def _check_growth(stage, sizes, down):
     early = [each for each in sizes if each[0] <= down + SETTLED]
     late = [each for each in sizes if each[0] > down + SETTLED]
-    for what, place, show_size, slack in [("memory (PSS)", 1, mebibytes, GROWTH), ("threads", 2, str, 0)]:
+    for what, place, show_size, slack in [("memory of its own", 1, mebibytes, GROWTH), ("threads", 2, str, 0)]:
         before, after = max(each[place] for each in early), max(each[place] for each in late)
         stage.report.check(f"{what} after {SETTLED:g} s", after <= before + slack, f"at most {show_size(after)}, "
                            f"{show_size(before)} before", f"no growth (beyond {show_size(slack)})")

@@ -204,12 +204,16 @@ def need_descriptors(number):
     resource.setrlimit(resource.RLIMIT_NOFILE, (number if hard == resource.RLIM_INFINITY else hard, hard))
 
 
-def memory_of(pid):
-    """The proportional set size in bytes: what the process really costs."""
+def memory_of(pid, kind="Pss"):
+    """The proportional set size in bytes: what the process really costs.
+
+    Of that, `Pss_Anon` is what it has filled itself: the part that does not move when other processes begin or end to
+    share files with it.
+    """
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * 1024
-    raise Trouble("no Pss in smaps_rollup")
+    raise Trouble(f"no {kind} in smaps_rollup")
 
 
 def descriptors_of(pid):
