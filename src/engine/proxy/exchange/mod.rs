@@ -74,6 +74,8 @@ pub(super) struct Exchange {
     keep: bool,
     tried: Tried,
     retries: u32,
+    /// Of these, those after a connection that was used again and found dead: at most one.
+    stale: u32,
     forwarded: Option<Forwarded>,
     /// A backend that was asked for a connection.
     attempt: Option<Attempt>,
@@ -115,6 +117,7 @@ impl Exchange {
             keep: true,
             tried: Tried::default(),
             retries: 0,
+            stale: 0,
             forwarded: None,
             attempt: None,
             spot: None,

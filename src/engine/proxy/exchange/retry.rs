@@ -20,11 +20,14 @@ impl Exchange {
         let silent = !self.is_answered() && self.interims == 0 && forwarded.connection.input.is_empty();
         let repeatable = is_idempotent(self.request.method()) && self.has_all_content();
         let time_left = cx.now.saturating_duration_since(self.facts.started) < retry.within;
-        let elsewhere = || balancer.has_other(forwarded.backend(), &self.tried);
+        let elsewhere = || balancer.has_any_other(forwarded.backend(), &self.tried);
+        // A connection that the backend closed while it was kept says nothing of the backend, and is no attempt at it.
+        let attempts = self.retries - self.stale + u32::from(!forwarded.reused);
         died && silent
             && repeatable
             && time_left
-            && self.retries + 1 < retry.attempts
+            && retry.attempts > 1
+            && attempts < retry.attempts
             && (forwarded.reused || elsewhere())
             && balancer.may_try_again(cx.now)
     }
@@ -48,9 +51,14 @@ impl Exchange {
     /// The next attempt goes elsewhere if it can: a backend that just died may still take connections for a moment.
     pub(super) fn prepare_retry(&mut self, cx: &Context<'_>) {
         let Some(forwarded) = self.forwarded.take() else { return };
-        if cx.balancer().has_other(forwarded.backend(), &self.tried) {
-            self.tried.add(forwarded.backend());
+        let (balancer, backend) = (cx.balancer(), forwarded.backend());
+        // One that is out is better than one that has just died, but not than one that closed a connection in peace.
+        if balancer.has_other(backend, &self.tried)
+            || (!forwarded.reused && balancer.has_any_other(backend, &self.tried))
+        {
+            self.tried.add(backend);
         }
+        self.stale += u32::from(forwarded.reused);
         self.retries += 1;
         self.upload_lost = false;
         self.upload = self.sent.take().or(self.upload.take());

@@ -315,6 +315,12 @@ impl LoadBalancer {
         self.members().list.iter().any(|member| usable(member) && other(member))
     }
 
+    /// Whether there is a backend beside this one that was not tried, be it out: it may have come back.
+    pub(super) fn has_any_other(&self, backend: &Arc<Backend>, tried: &Tried) -> bool {
+        let other = |member: &Member| !Arc::ptr_eq(&member.backend, backend) && !tried.contains(&member.backend);
+        self.members().list.iter().any(|member| !member.settings.drain && other(member))
+    }
+
     /// Closes all idle connections, for the sake of those that cannot be made. How many there were.
     pub(super) fn close_idle(&self) -> usize {
         self.members().list.iter().map(|member| member.backend.close_idle()).sum()
