@@ -148,17 +148,17 @@ impl Shared {
     }
 
     pub(super) fn watch(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0 as usize), Interest::READABLE)
+        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0), Interest::READABLE)
     }
 
     pub(super) fn watch_both(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0 as usize), both)
+        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0), both)
     }
 
     pub(super) fn watch_writes(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0 as usize), both)
+        self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0), both)
     }
 
     /// A thread that is no worker brings work: somebody has to notice.
@@ -254,8 +254,7 @@ impl Shared {
         let mut crew = self.crew();
         crew.slots.set_time(now);
         for event in poller.edges.iter().filter(|event| event.token() != WAKE_UP) {
-            let token = Token(u32::try_from(event.token().0).expect("tokens are made from u32"));
-            crew.room.edge(token, Readiness::from(event), now);
+            crew.room.edge(Token(event.token().0), Readiness::from(event), now);
         }
         crew.room.expire(now);
         crew.room.requeue();

@@ -12,12 +12,27 @@ use std::time::{Duration, Instant};
 use super::conversation::{Conversation, Ticket, Wake};
 use super::readiness::Readiness;
 
-/// Names a place in the room; the number of a socket's registration with the poller.
+/// Names a place in the room and the socket there: the number of the socket's registration with the poller.
 ///
-/// A token is used again after its socket was closed. An edge of the old socket that is still under way then reaches
-/// the new one, and does no harm: whoever is woken looks, finds nothing, and waits again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token(pub(super) u32);
+/// A place is used again after its socket was closed, and an edge of that one may still be under way then, perhaps one
+/// that says that the connection is broken. So each socket of a place has another token: the place in the lower bits,
+/// how often it was left in the upper ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Token(pub(super) usize);
+
+impl Token {
+    /// A 32-bit system has room for four million sockets, and tells 1,024 successive ones of a place apart.
+    const PLACE_BITS: u32 = if usize::BITS > 32 { 32 } else { 22 };
+
+    #[inline]
+    const fn place(self) -> usize {
+        self.0 & ((1 << Token::PLACE_BITS) - 1)
+    }
+
+    const fn next(self) -> Token {
+        Token(self.0.wrapping_add(1 << Token::PLACE_BITS))
+    }
+}
 
 /// Deadlines are looked at no more often than this: a wait may end late by as much, and looking costs next to nothing.
 const CHECK_EVERY: Duration = Duration::from_millis(10);
@@ -25,6 +40,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(10);
 /// What is known of one registered socket.
 #[derive(Default)]
 struct Place {
+    /// The token of the socket that is here, or comes next.
+    token: Token,
     /// Edges that nobody has taken yet.
     fired: Readiness,
     /// Who is concerned by this socket's edges, if not who sits here: the place of the client that this backend's
@@ -47,7 +64,7 @@ pub(super) struct Ready {
 
 pub(super) struct Room {
     places: Vec<Place>,
-    free: Vec<Token>,
+    free: Vec<usize>,
     ready: VecDeque<Ready>,
     /// Conversations that gave way to others: they go on after the next look at the poller.
     gave_way: VecDeque<Ready>,
@@ -71,17 +88,19 @@ impl Room {
     }
 
     pub(super) fn take_place(&mut self) -> Token {
-        if let Some(token) = self.free.pop() {
-            return token;
+        if let Some(place) = self.free.pop() {
+            return self.places[place].token;
         }
-        self.places.push(Place::default());
-        Token(u32::try_from(self.places.len() - 1).expect("fewer sockets than 2^32"))
+        let token = Token(self.places.len());
+        assert!(token.place() == token.0, "more sockets than tokens");
+        self.places.push(Place { token, ..Place::default() });
+        token
     }
 
     /// Frees a place. Nobody waits there: a guest owns its socket, so it was taken out before the socket was dropped.
     pub(super) fn leave_place(&mut self, token: Token) {
-        self.places[token.0 as usize] = Place::default();
-        self.free.push(token);
+        self.places[token.place()] = Place { token: token.next(), ..Place::default() };
+        self.free.push(token.place());
     }
 
     /// How many places are taken.
@@ -97,10 +116,10 @@ impl Room {
     /// Lets `conversation` wait, or gives it back if what it waits for has happened already.
     pub(super) fn enter(&mut self, conversation: Box<dyn Conversation>, ticket: Ticket) -> Option<Ready> {
         if let Some(other) = ticket.other {
-            self.places[other.0 as usize].concerns = Some(ticket.at);
+            self.places[other.place()].concerns = Some(ticket.at);
         }
         let heard = self.heard(&ticket);
-        let at = ticket.at.0 as usize;
+        let at = ticket.at.place();
         if heard || (self.draining && ticket.idle_since.is_some()) {
             let wake = Wake { draining: self.draining, ..self.collect(&ticket) };
             return Some(Ready { conversation, wake });
@@ -116,47 +135,50 @@ impl Room {
     /// Whether one of the things that `ticket` waits for has happened.
     #[inline]
     fn heard(&self, ticket: &Ticket) -> bool {
-        let own = self.places[ticket.at.0 as usize].fired;
-        let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.0 as usize].fired);
+        let own = self.places[ticket.at.place()].fired;
+        let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.place()].fired);
         own.intersects(ticket.wants | Readiness::BROKEN) || other.intersects(ticket.other_wants | Readiness::BROKEN)
     }
 
     /// Takes the edges of both sockets out.
     #[inline]
     fn collect(&mut self, ticket: &Ticket) -> Wake {
-        let own = self.places[ticket.at.0 as usize].fired.take();
-        let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.0 as usize].fired.take());
+        let own = self.places[ticket.at.place()].fired.take();
+        let other = ticket.other.map_or(Readiness::NONE, |other| self.places[other.place()].fired.take());
         Wake { own, other, ..Wake::default() }
     }
 
     /// The edges that came to a socket that nobody listened to, such as an idle backend connection's.
     pub(super) fn take_edges(&mut self, token: Token) -> Readiness {
-        self.places[token.0 as usize].fired.take()
+        self.places[token.place()].fired.take()
     }
 
     /// Whether an edge came to a socket that nobody listens to.
     pub(super) fn has_edge(&self, token: Token) -> bool {
-        self.places[token.0 as usize].fired.intersects(Readiness::READ)
+        self.places[token.place()].fired.intersects(Readiness::READ)
     }
 
     /// An edge: wakes whom it concerns, if they wait for it, or is kept until they do.
     pub(super) fn edge(&mut self, token: Token, edges: Readiness, now: Instant) {
-        let Some(place) = self.places.get_mut(token.0 as usize) else { return };
+        let place = &mut self.places[token.place()];
+        if place.token != token {
+            return; // Its socket is closed.
+        }
         place.fired |= edges;
         let seat = match place.concerns {
             Some(seat) if place.guest.is_none() => seat,
             _ => token,
         };
-        let Some(guest) = self.places.get(seat.0 as usize).and_then(|place| place.guest.as_ref()) else { return };
+        let Some(guest) = &self.places[seat.place()].guest else { return };
         let listens = seat == token || guest.ticket.other == Some(token);
         if listens && self.heard(&guest.ticket) {
-            self.rouse(seat, now, Wake::default());
+            self.rouse(seat.place(), now, Wake::default());
         }
     }
 
-    /// Moves the guest at `seat` to the ready queue.
-    fn rouse(&mut self, seat: Token, now: Instant, why: Wake) {
-        let Some(Guest { conversation, ticket }) = self.places[seat.0 as usize].guest.take() else { return };
+    /// Moves the guest at the place `seat` to the ready queue.
+    fn rouse(&mut self, seat: usize, now: Instant, why: Wake) {
+        let Some(Guest { conversation, ticket }) = self.places[seat].guest.take() else { return };
         self.guests -= 1;
         let edges = self.collect(&ticket);
         let wake = Wake { own: edges.own, other: edges.other, since: Some(now), ..why };
@@ -173,7 +195,7 @@ impl Room {
             let Some(guest) = &self.places[seat].guest else { continue };
             let deadline = guest.ticket.deadline;
             if deadline <= now {
-                self.rouse(Token(u32::try_from(seat).expect("fewer sockets than 2^32")), now, Wake::default());
+                self.rouse(seat, now, Wake::default());
             } else {
                 next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
             }
@@ -192,7 +214,7 @@ impl Room {
         for seat in 0..self.places.len() {
             if self.places[seat].guest.as_ref().is_some_and(|guest| guest.ticket.idle_since.is_some()) {
                 let why = Wake { draining: true, ..Wake::default() };
-                self.rouse(Token(u32::try_from(seat).expect("fewer sockets than 2^32")), now, why);
+                self.rouse(seat, now, why);
             }
         }
     }
@@ -204,7 +226,7 @@ impl Room {
             Some((ticket.idle_since.filter(|since| *since <= now)?, ticket.at))
         };
         let Some((_, seat)) = self.places.iter().filter_map(idle).min_by_key(|(since, _)| *since) else { return false };
-        self.rouse(seat, now, Wake { draining: true, ..Wake::default() });
+        self.rouse(seat.place(), now, Wake { draining: true, ..Wake::default() });
         true
     }
 
@@ -236,5 +258,30 @@ impl Room {
     /// Those who gave way stand behind all that the poller has just brought.
     pub(super) fn requeue(&mut self) {
         self.ready.append(&mut self.gave_way);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The leader may hold edges in its hands while another worker closes the socket and a new one takes the place.
+    #[test]
+    fn an_edge_of_a_closed_socket_does_not_reach_the_next_one_at_its_place() {
+        let mut room = Room::new();
+        let closed = room.take_place();
+        room.leave_place(closed);
+        let next = room.take_place();
+        assert_eq!((closed.place(), room.taken()), (next.place(), 1));
+        room.edge(closed, Readiness::BROKEN, Instant::now());
+        assert_eq!(room.take_edges(next), Readiness::NONE);
+        room.edge(next, Readiness::BROKEN, Instant::now());
+        assert_eq!(room.take_edges(next), Readiness::BROKEN);
+    }
+
+    #[test]
+    fn the_tokens_of_a_place_come_round_without_reaching_another_place() {
+        let last = Token(usize::MAX << Token::PLACE_BITS | 7);
+        assert_eq!((last.place(), last.next()), (7, Token(7)));
     }
 }
