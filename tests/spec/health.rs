@@ -253,6 +253,20 @@ fn requests_wait_for_the_trial_of_the_only_backend_that_is_left() {
     }
 }
 
+/// If those who are left for a second attempt cannot be reached, the answer tells what went wrong in the first: that
+/// a backend got the request.
+#[test]
+fn a_second_attempt_that_reaches_nobody_answers_with_the_first_ones_failure() {
+    let (closing, dead) = (ScriptedBackend::closing_without_a_byte(), RefusingPort::new());
+    let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s"];
+    let proxy = to(&[at(&closing), dead.address().to_string()], &flags);
+    assert_eq!(proxy.send(get("/")).reply().status(), 502, "the one that closes has failed once");
+    // Now it fails a second time and is out, and the dead one refuses: there is no backend that could be used.
+    let reply = proxy.send(get("/")).reply();
+    assert_eq!(reply.status(), 502, "{}", reply.text());
+    assert!(reply.text().contains("reason: backend-closed-early"), "{}", reply.text());
+}
+
 /// A backup is for when no other can be used.
 #[test]
 fn a_backup_is_used_only_when_no_other_can_be() {

@@ -13,8 +13,6 @@ pub enum AddressError {
     Listen,
     /// Not one of the forms of [`backend_address`].
     Backend,
-    /// `unix:/path` to listen on.
-    Unix,
     /// `unix:` without an absolute path, or with one that the system has no room for.
     UnixPath,
     /// `https://host`: TLS to backends is not there.
@@ -33,7 +31,6 @@ impl fmt::Display for AddressError {
             Self::Listen => "write an IP address and a port, like 127.0.0.1:8080, [::1]:8080 or 8080",
             Self::Backend => "write host:port, [ipv6]:port, http://host:port or unix:/path",
             Self::UnixPath => "write the absolute path of a socket: unix:/run/app.sock",
-            Self::Unix => "unix sockets are not supported; write an address and a port",
             Self::Https => "TLS to a backend is not supported; write host:port or http://host:port",
             Self::Path => "a backend has no path: the request target is sent on as it came; write http://host:port",
             Self::NoPort => "write the port too: host:port",

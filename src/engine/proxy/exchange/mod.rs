@@ -212,7 +212,7 @@ impl Exchange {
                     if !self.may_retry(&defect, cx) {
                         return Err(Error::Backend(defect));
                     }
-                    self.prepare_retry(cx);
+                    self.prepare_retry(defect, cx);
                 }
                 result => return result,
             }

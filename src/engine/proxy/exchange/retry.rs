@@ -4,6 +4,7 @@ use super::Exchange;
 use crate::http::head::HeadScan;
 use crate::http::relay::Relay;
 use crate::http::{BodyFraming, MessageError};
+use crate::proxy::error::Error;
 use crate::proxy::peer::Context;
 
 /// Content up to this size is kept until the backend answers, so that it can be sent again.
@@ -49,7 +50,7 @@ impl Exchange {
     }
 
     /// The next attempt goes elsewhere if it can: a backend that just died may still take connections for a moment.
-    pub(super) fn prepare_retry(&mut self, cx: &Context<'_>) {
+    pub(super) fn prepare_retry(&mut self, defect: MessageError, cx: &Context<'_>) {
         let Some(forwarded) = self.forwarded.take() else { return };
         let (balancer, backend) = (cx.balancer(), forwarded.backend());
         // One that is out is better than one that has just died, but not than one that closed a connection in peace.
@@ -58,7 +59,11 @@ impl Exchange {
         {
             self.tried.add(backend);
         }
-        self.stale += u32::from(forwarded.reused);
+        if forwarded.reused {
+            self.stale += 1;
+        } else {
+            self.tried.failure = Some(Error::Backend(defect));
+        }
         self.retries += 1;
         self.upload_lost = false;
         self.upload = self.sent.take().or(self.upload.take());

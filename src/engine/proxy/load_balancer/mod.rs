@@ -42,7 +42,8 @@ pub struct Tried {
     pub last: Option<Arc<Backend>>,
     /// The hash of the request's key.
     pub(super) key: u64,
-    failure: Option<Error>,
+    /// What is answered if no backend is left: what went wrong last. But if one got the request, then what came of that.
+    pub(super) failure: Option<Error>,
 }
 
 /// What [`LoadBalancer::forward_request`] has for a request.
@@ -259,7 +260,9 @@ impl LoadBalancer {
             self.blame(&mut claim, &why, now);
         }
         tried.add(claim.backend());
-        tried.failure = Some(Error::Connect(error));
+        if !matches!(tried.failure, Some(Error::Backend(_))) {
+            tried.failure = Some(Error::Connect(error));
+        }
     }
 
     /// Counts a failure of a backend, which may take it out, unless it is the last one that is in.
@@ -273,7 +276,8 @@ impl LoadBalancer {
         });
     }
 
-    /// With many backends and none of them well, it is no longer about the one that was tried last.
+    /// With many backends and none of them well, it is no longer about the one that could not be reached last. (503 says
+    /// that nobody got the request.)
     pub(super) fn why_none(&self, tried: &mut Tried) -> Error {
         let members = self.members();
         let failing = |member: &Member| {
@@ -281,6 +285,7 @@ impl LoadBalancer {
             member.settings.drain || !health.is_up() || health.fails() >= self.settings.settings.upkeep.max_fails.max(1)
         };
         match tried.failure.take() {
+            Some(failure @ Error::Backend(_)) => failure,
             Some(failure) if members.list.len() < 2 || !members.list.iter().all(failing) => failure,
             None if members.list.is_empty() => Error::NoAddress,
             _ => Error::NoBackend,
