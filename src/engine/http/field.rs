@@ -29,36 +29,47 @@ pub enum Field {
 }
 
 impl Field {
-    /// Names are compared without case (RFC 9110 §5.1).
+    /// Which field the token `name` names, without case (RFC 9110 §5.1).
     #[must_use]
     pub fn named(name: &[u8]) -> Field {
         // Length and first letter leave one candidate: most names of a message are none of these, and this tells.
         let first = name.first().map_or(0, u8::to_ascii_lowercase);
-        let (candidate, field) = match (name.len(), first) {
-            (2, b't') => ("te", Field::Te),
-            (3, b'v') => ("via", Field::Via),
-            (4, b'd') => ("date", Field::Date),
-            (4, b'h') => ("host", Field::Host),
-            (6, b'e') => ("expect", Field::Expect),
-            (7, b'r') => ("referer", Field::Referer),
-            (7, b'u') => ("upgrade", Field::Upgrade),
-            (9, b'f') => ("forwarded", Field::Forwarded),
-            (9, b'x') => ("x-real-ip", Field::XRealIp),
-            (10, b'c') => ("connection", Field::Connection),
-            (10, b'k') => ("keep-alive", Field::KeepAlive),
-            (10, b'u') => ("user-agent", Field::UserAgent),
-            (12, b'm') => ("max-forwards", Field::MaxForwards),
-            (12, b'x') => ("x-request-id", Field::XRequestId),
-            (14, b'c') => ("content-length", Field::ContentLength),
-            (15, b'x') => ("x-forwarded-for", Field::XForwardedFor),
-            (16, b'p') => ("proxy-connection", Field::ProxyConnection),
-            (16, b'x') => ("x-forwarded-host", Field::XForwardedHost),
-            (17, b't') => ("transfer-encoding", Field::TransferEncoding),
-            (17, b'x') => ("x-forwarded-proto", Field::XForwardedProto),
+        let (candidate, field): (&[u8], Field) = match (name.len(), first) {
+            (2, b't') => (b"te", Field::Te),
+            (3, b'v') => (b"via", Field::Via),
+            (4, b'd') => (b"date", Field::Date),
+            (4, b'h') => (b"host", Field::Host),
+            (6, b'e') => (b"expect", Field::Expect),
+            (7, b'r') => (b"referer", Field::Referer),
+            (7, b'u') => (b"upgrade", Field::Upgrade),
+            (9, b'f') => (b"forwarded", Field::Forwarded),
+            (9, b'x') => (b"x-real-ip", Field::XRealIp),
+            (10, b'c') => (b"connection", Field::Connection),
+            (10, b'k') => (b"keep-alive", Field::KeepAlive),
+            (10, b'u') => (b"user-agent", Field::UserAgent),
+            (12, b'm') => (b"max-forwards", Field::MaxForwards),
+            (12, b'x') => (b"x-request-id", Field::XRequestId),
+            (14, b'c') => (b"content-length", Field::ContentLength),
+            (15, b'x') => (b"x-forwarded-for", Field::XForwardedFor),
+            (16, b'p') => (b"proxy-connection", Field::ProxyConnection),
+            (16, b'x') => (b"x-forwarded-host", Field::XForwardedHost),
+            (17, b't') => (b"transfer-encoding", Field::TransferEncoding),
+            (17, b'x') => (b"x-forwarded-proto", Field::XForwardedProto),
             _ => return Field::Other,
         };
-        if name.eq_ignore_ascii_case(candidate.as_bytes()) { field } else { Field::Other }
+        if is_spelled_like(name, candidate) { field } else { Field::Other }
     }
+}
+
+/// Whether the token `name` is `lower`, letters and hyphens, in whatever case; both are of one length. Eight bytes at
+/// once: setting a bit makes a letter lower-case and leaves a hyphen what it is, and no other byte of a token that.
+fn is_spelled_like(name: &[u8], lower: &[u8]) -> bool {
+    const CASE: u8 = 0x20;
+    let (words, rest) = name.as_chunks::<8>();
+    let (lower_words, lower_rest) = lower.as_chunks::<8>();
+    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+    words.iter().zip(lower_words).all(|(name, lower)| word(name) | word(&[CASE; 8]) == word(lower))
+        && rest.iter().zip(lower_rest).all(|(name, lower)| name | CASE == *lower)
 }
 
 /// What names of fields, methods and the like are made of: `1*tchar` (RFC 9110 §5.6.2).

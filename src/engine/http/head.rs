@@ -101,18 +101,20 @@ impl HeadScan {
     /// misled), or a limit exceeded.
     pub fn find_end(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, MessageError> {
         let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        let seen = self.scanned as usize;
+        let (seen, mut line_start) = (self.scanned as usize, self.line_start as usize);
         for end in memchr::memchr_iter(b'\n', &bytes[seen..]).map(|found| seen + found) {
-            let Some(line) = bytes[self.line_start as usize..end].strip_suffix(b"\r") else {
+            let Some(length) = (end - line_start).checked_sub(1).filter(|length| bytes[line_start + length] == b'\r')
+            else {
                 return Err(MessageError::Malformed("bare-lf"));
             };
-            self.check_start_line(line.len(), limits)?;
-            if line.is_empty() {
+            self.check_start_line(length, limits)?;
+            if length == 0 {
                 return if end < limits.bytes { Ok(Some(end + 1)) } else { Err(MessageError::HeadTooLarge) };
             }
-            self.line_start = narrow(end + 1);
+            line_start = end + 1;
             self.lines += 1;
         }
+        self.line_start = narrow(line_start);
         self.scanned = narrow(bytes.len());
         // A CR is part of the line end, whether its LF has come or not.
         let line = &bytes[self.line_start as usize..];
@@ -385,6 +387,28 @@ mod tests {
             ("GET / HTTP/1.1\r\nA: \x0bc\r\n\r\n", "bad-field-value"),
         ] {
             assert_eq!(parse(text).expect_err("a defect").reason(), want, "{text:?}");
+        }
+    }
+
+    /// RFC 9112 §5.1: a single space is preferred. What is spelled otherwise is not passed on as it came.
+    #[test]
+    fn a_line_is_plain_if_it_is_spelled_with_one_space() {
+        for (line, want) in [
+            ("A: b", true),
+            ("A: b c", true),
+            ("A: \u{e9}", true),
+            ("A:b", false),
+            ("A:  b", false),
+            ("A:\tb", false),
+            ("A: b ", false),
+            ("A: b\t", false),
+            ("A:", false),
+            ("A: ", true),
+        ] {
+            let head = parse(&format!("GET / HTTP/1.1\r\n{line}\r\nB: c\r\n\r\n")).expect("well-formed");
+            let plain = head.headers.iter().next().and_then(|line| line.plain);
+            let whole = format!("{line}\r\n");
+            assert_eq!(plain, want.then_some(whole.as_bytes()), "{line:?}");
         }
     }
 

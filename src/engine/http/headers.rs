@@ -16,11 +16,15 @@ use super::field::Field;
 pub struct Headers {
     text: Vec<u8>,
     lines: Vec<Line>,
+    /// Of which fields there are lines: most messages have few of those that are asked for.
+    fields: u32,
 }
 
 #[derive(Clone, Debug)]
 struct Line {
     field: Field,
+    /// Spelled as we would: name, colon, one space, value, CRLF.
+    plain: bool,
     name: Span,
     value: Span,
 }
@@ -56,6 +60,8 @@ pub struct FieldLine<'a> {
     pub name: &'a [u8],
     /// The value, without the white space around it; no CR, LF or NUL is in it.
     pub value: &'a [u8],
+    /// The whole line with its end, if it is spelled as we would spell it.
+    pub(crate) plain: Option<&'a [u8]>,
 }
 
 impl Headers {
@@ -65,14 +71,23 @@ impl Headers {
         self.text.clear();
         self.text.extend_from_slice(head);
         self.lines.clear();
+        self.fields = 0;
         for header in parsed {
-            let (name, value) = (header.name.as_bytes(), trim(header.value));
-            self.lines.push(Line {
-                field: Field::named(name),
-                name: Span::of(name, head),
-                value: Span::of(value, head),
-            });
+            let name = header.name.as_bytes();
+            let field = Field::named(name);
+            self.fields |= 1 << field as u32;
+            let (name, value) = (Span::of(name, head), Span::of(trim(header.value), head));
+            let between = &head[name.end as usize..value.start as usize];
+            let plain = between == b": " && head[value.end as usize] == b'\r';
+            self.lines.push(Line { field, plain, name, value });
         }
+    }
+
+    /// Whether there is a line of this field.
+    #[must_use]
+    #[inline]
+    pub fn has(&self, field: Field) -> bool {
+        self.fields & 1 << field as u32 != 0
     }
 
     #[inline]
@@ -87,13 +102,15 @@ impl Headers {
             field: line.field,
             name: self.part(line.name),
             value: self.part(line.value),
+            plain: line.plain.then(|| &self.text[line.name.start as usize..line.value.end as usize + 2]),
         })
     }
 
     /// The values of all lines of one field, in order.
     #[inline]
     pub fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        self.lines.iter().filter(move |line| line.field == field).map(|line| self.part(line.value))
+        let lines = if self.has(field) { &self.lines[..] } else { &[] };
+        lines.iter().filter(move |line| line.field == field).map(|line| self.part(line.value))
     }
 
     /// The value of the first line of one field.
@@ -124,6 +141,9 @@ impl Headers {
     /// [`MessageError::Malformed`] with `reason` if there is more than one line.
     #[inline]
     pub fn only(&self, field: Field, reason: &'static str) -> Result<Option<&[u8]>, MessageError> {
+        if !self.has(field) {
+            return Ok(None);
+        }
         let mut values = self.values(field);
         let first = values.next();
         if values.next().is_some() { Err(MessageError::Malformed(reason)) } else { Ok(first) }
@@ -142,6 +162,7 @@ impl Headers {
         self.text.shrink_to(ORDINARY);
         self.lines.clear();
         self.lines.shrink_to(ORDINARY / size_of::<Line>());
+        self.fields = 0;
     }
 }
 

@@ -23,7 +23,12 @@ pub fn check(method: &[u8], target: &[u8]) -> Result<(), MessageError> {
 
 /// The authority and the rest of a target in absolute-form; `None` if it is in another form.
 #[must_use]
+#[inline]
 pub fn split_absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    if target.first() == Some(&b'/') { None } else { split_scheme(target) }
+}
+
+fn split_scheme(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let after = |scheme: &[u8]| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
         start.eq_ignore_ascii_case(scheme).then_some(rest)
@@ -66,7 +71,11 @@ fn is_ip_literal(literal: &[u8]) -> bool {
 
 /// reg-name = unreserved / pct-encoded / sub-delims (RFC 3986 §3.2.2), but for the comma: it would make a list of it.
 fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
+    matches!(
+        byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\''
+            | b'(' | b')' | b'*' | b'+' | b';' | b'='
+    )
 }
 
 /// Nothing, or a colon and at most five digits.

@@ -22,6 +22,13 @@ pub(super) struct RequestId(pub(super) u64);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdText([u8; 16]);
 
+impl IdText {
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl std::ops::Deref for IdText {
     type Target = str;
     fn deref(&self) -> &str {
@@ -127,7 +134,7 @@ impl Facts {
             first: self.first,
             total,
             reason: self.reason,
-            id: site.id_of(request, &own_id),
+            id: site.id_of(request, own_id.as_bytes()),
         };
         access::write_line(&line, format);
     }

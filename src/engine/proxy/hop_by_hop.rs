@@ -23,12 +23,17 @@ impl<'a> ConnectionOptions<'a> {
     pub fn of(headers: &'a Headers) -> ConnectionOptions<'a> {
         let mut options =
             ConnectionOptions { headers, close: false, keep_alive: false, upgrade: false, names_fields: false };
-        for option in headers.values(Field::Connection).flat_map(list) {
-            match option {
-                _ if option.eq_ignore_ascii_case(b"close") => options.close = true,
-                _ if option.eq_ignore_ascii_case(b"keep-alive") => options.keep_alive = true,
-                _ if option.eq_ignore_ascii_case(b"upgrade") => options.upgrade = true,
-                _ => options.names_fields = true,
+        if !headers.has(Field::Connection) {
+            return options;
+        }
+        for value in headers.values(Field::Connection) {
+            for option in list(value) {
+                match option.len() {
+                    5 if option.eq_ignore_ascii_case(b"close") => options.close = true,
+                    10 if option.eq_ignore_ascii_case(b"keep-alive") => options.keep_alive = true,
+                    7 if option.eq_ignore_ascii_case(b"upgrade") => options.upgrade = true,
+                    _ => options.names_fields = true,
+                }
             }
         }
         options

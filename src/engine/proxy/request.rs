@@ -97,6 +97,10 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
     for line in head.headers.iter().filter(stays) {
         match line.field {
             // RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host.
+            Field::Host if !host_written && host == line.value => {
+                host_written = true;
+                append_line(&line, out);
+            }
             Field::Host => {
                 host_written = true;
                 append_field(line.name, host, out);
@@ -104,7 +108,7 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
             Field::MaxForwards if counts_forwards(head) => append_decremented(&line, out),
             Field::XForwardedFor | Field::XForwardedProto | Field::XForwardedHost => {}
             Field::Other if strips && line.name.eq_ignore_ascii_case(FORWARDED_PREFIX.as_bytes()) => {}
-            _ => append_field(line.name, line.value, out),
+            _ => append_line(&line, out),
         }
     }
     if !host_written {
@@ -253,6 +257,15 @@ pub(super) fn append_via(version: HttpVersion, out: &mut Vec<u8>) {
 pub(super) fn append_own(edits: &FieldEdits, name: &str, value: &[u8], out: &mut Vec<u8>) {
     if !edits.take_out(name.as_bytes()) {
         append_field(name.as_bytes(), value, out);
+    }
+}
+
+/// A field line of the message, as it is.
+#[inline]
+pub fn append_line(line: &FieldLine<'_>, out: &mut Vec<u8>) {
+    match line.plain {
+        Some(plain) => out.extend_from_slice(plain),
+        None => append_field(line.name, line.value, out),
     }
 }
 

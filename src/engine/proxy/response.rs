@@ -1,7 +1,7 @@
 //! Makes the head that is sent to the client out of the one that came from the backend.
 
 use super::hop_by_hop::ConnectionOptions;
-use super::request::{IdField, append_field, append_number_field, append_via};
+use super::request::{IdField, append_field, append_line, append_number_field, append_via};
 use crate::http::headers::trim;
 use crate::http::text::append_decimal;
 use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
@@ -101,7 +101,7 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &Fi
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
     for line in head.headers.iter().filter(|line| !options.removes(line) && !edits.take_out(line.name)) {
-        append_field(line.name, line.value, out);
+        append_line(&line, out);
     }
     append_via(head.version, out);
 }

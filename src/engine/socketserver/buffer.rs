@@ -78,6 +78,9 @@ impl Buffer {
     /// # Errors
     /// As [`Socket::try_read`].
     pub fn fill(&mut self, socket: &mut Socket) -> io::Result<usize> {
+        if !socket.is_readable() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         if self.bytes.len() == self.bytes.capacity() {
             self.close_up();
         }

@@ -128,6 +128,7 @@ impl Socket {
 
     /// Whether a read may find something: if not, the socket may wait in the room.
     #[must_use]
+    #[inline]
     pub fn is_readable(&self) -> bool {
         self.readable
     }

@@ -8,7 +8,7 @@ use crate::http::{HttpStatus, MessageError};
 use crate::proxy::answer::{self, Delivery};
 use crate::proxy::error::Error;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::facts::Facts;
+use crate::proxy::facts::{Facts, IdText};
 use crate::proxy::peer::{Context, Peer};
 use crate::proxy::routing::{Route, Site};
 use crate::settings::route::Action;
@@ -165,9 +165,9 @@ impl Telling {
 }
 
 /// How an answer to this request goes out.
-fn delivery<'a>(exchange: &'a Exchange, keep: bool, own_id: &'a str, site: &'a Site) -> Delivery<'a> {
+fn delivery<'a>(exchange: &'a Exchange, keep: bool, own_id: &'a IdText, site: &'a Site) -> Delivery<'a> {
     let mut how = Delivery::to(&exchange.request, keep);
-    how.id = site.id_for(&exchange.request, own_id);
+    how.id = site.id_for(&exchange.request, own_id.as_bytes());
     if let Some(id) = &mut how.id
         && !is_plain(id.value)
     {

@@ -96,7 +96,9 @@ impl ClientConnection {
             leave: wake.draining,
         };
         cx.worker.note_request(if let Stage::Serving(exchange) = &self.stage { exchange.facts.id.0 } else { 0 });
-        cx.worker.lend(&mut self.client.input);
+        if self.client.socket.is_readable() {
+            cx.worker.lend(&mut self.client.input);
+        }
         let mut then = Then::GiveWay;
         for _ in 0..STEPS {
             then = match self.stage {

@@ -195,6 +195,19 @@ impl Exchange {
         }
     }
 
+    /// Gives the buffers room, but for those that this turn has no use for.
+    fn lend_room(&mut self, client: &mut Peer, cx: &mut Context<'_>) {
+        if self.upload.is_some() || self.tunnel.is_some() {
+            cx.worker.lend(&mut self.to_backend);
+        }
+        if let Some(forwarded) = &mut self.forwarded
+            && forwarded.connection.socket.is_readable()
+        {
+            cx.worker.lend(&mut forwarded.connection.input);
+            cx.worker.lend(&mut client.output);
+        }
+    }
+
     /// Goes on as far as possible without waiting.
     ///
     /// # Errors
@@ -229,7 +242,7 @@ impl Exchange {
             trusted: cx.site.trusts(client.address.ip()),
             framing: self.framing,
             upgrade: self.upgrade,
-            id: cx.site.id_for(&self.request, &own_id),
+            id: cx.site.id_for(&self.request, own_id.as_bytes()),
             host: host_sent(cx.balancer(), forwarded.backend()),
             route: &cx.route().settings,
         };
@@ -242,11 +255,7 @@ impl Exchange {
 
     /// Both directions, once.
     fn converse(&mut self, client: &mut Peer, cx: &mut Context<'_>) -> Result<Step, Error> {
-        cx.worker.lend(&mut client.output);
-        cx.worker.lend(&mut self.to_backend);
-        if let Some(forwarded) = &mut self.forwarded {
-            cx.worker.lend(&mut forwarded.connection.input);
-        }
+        self.lend_room(client, cx);
         if self.tunnel.is_some() {
             return self.tunnel(client, cx);
         }

@@ -70,7 +70,7 @@ impl Exchange {
             to_head: false,
             keep: false,
             edits: &cx.route().settings.response_headers,
-            id: cx.site.id_for(&self.request, &own_id),
+            id: cx.site.id_for(&self.request, own_id.as_bytes()),
         };
         response::prepare_upgrade(&self.response, &options, &how, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
@@ -86,7 +86,7 @@ impl Exchange {
         let framing = framing::of_response(&self.response, to_head).map_err(Error::Backend)?;
         let own_id = self.facts.id.text();
         let edits = &cx.route().settings.response_headers;
-        let id = cx.site.id_for(&self.request, &own_id);
+        let id = cx.site.id_for(&self.request, own_id.as_bytes());
         let mut how = Answering { framing, version: self.request.version, to_head, keep: false, edits, id };
         self.ends_with_connection = how.ends_with_connection();
         self.keep &= self.upload.is_none() && !self.upload_lost && !self.ends_with_connection;

@@ -146,15 +146,15 @@ impl Site {
 
     /// The identification of a request: its own, if it brought one, else `made`.
     #[inline]
-    pub(in crate::proxy) fn id_of<'a>(&'a self, request: &'a RequestHead, made: &'a str) -> &'a [u8] {
-        self.id_for(request, made).map_or(made.as_bytes(), |id| id.value)
+    pub(in crate::proxy) fn id_of<'a>(&'a self, request: &'a RequestHead, made: &'a [u8]) -> &'a [u8] {
+        self.id_for(request, made).map_or(made, |id| id.value)
     }
 
     /// The field that identifies a request, if there is such a field.
     #[inline]
-    pub(in crate::proxy) fn id_for<'a>(&'a self, request: &'a RequestHead, made: &'a str) -> Option<IdField<'a>> {
+    pub(in crate::proxy) fn id_for<'a>(&'a self, request: &'a RequestHead, made: &'a [u8]) -> Option<IdField<'a>> {
         let name = self.request_id.as_deref()?;
-        let value = request.headers.get_known(self.id_field, name).unwrap_or(made.as_bytes());
+        let value = request.headers.get_known(self.id_field, name).unwrap_or(made);
         Some(IdField { field: self.id_field, name, value })
     }
 }
