@@ -199,6 +199,22 @@ fn beyond_the_limit_of_connections_idle_ones_make_room() {
     drop(idle);
 }
 
+/// Whoever stood at the gate when the limit was reached comes in when there is room, and so do those who come later.
+#[test]
+fn after_a_flood_beyond_the_limit_connections_are_accepted_as_before() {
+    let gate = Gate::set(&["limits.connections=10"]);
+    for _ in 0..3 {
+        let mut flood: Vec<_> = (0..600).map(|_| gate.proxy().send(with("Connection: close\r\n"))).collect();
+        for client in &mut flood {
+            assert_eq!(client.reply().status(), 200);
+        }
+        drop(flood);
+        for _ in 0..20 {
+            assert_eq!(gate.proxy().send(get("/")).reply().status(), 200);
+        }
+    }
+}
+
 /// Content that was refused is never half a request to the backend.
 #[test]
 fn after_413_the_backend_connection_is_not_left_waiting() {

@@ -2,7 +2,7 @@
 //!
 //! A worker that is done takes the next conversation from the ready queue. If the queue is empty and nobody polls, it
 //! becomes the *leader*: it takes the poller (owning it *is* leading), sleeps in it, moves all that can go on to the
-//! ready queue, gives the poller back and works itself. No thread exists for polling alone, nothing is handed from a
+//! ready queue, accepts who has connected, gives the poller back and works itself. No thread exists for polling alone, nothing is handed from a
 //! poller to a worker, and a request costs no wake-up of a thread.
 //!
 //! At most [`std::thread::available_parallelism`] workers run at once: more would only switch. A worker that is about to
@@ -21,6 +21,7 @@ use mio::{Interest, Registry};
 use threadpool::ThreadPool;
 
 use super::census::{Doing, Slots};
+use super::entrance::Entrance;
 use super::readiness::Readiness;
 use super::room::{Ready, Room, Token};
 use super::worker::Worker;
@@ -56,6 +57,8 @@ pub(super) struct Shared {
 /// Who does what. Its lock guards lines, never I/O.
 pub(super) struct Crew {
     pub(super) room: Room,
+    /// The listening sockets at which the leader accepts.
+    pub(super) entrances: Vec<(Token, Arc<dyn Entrance>)>,
     /// `None` while a leader holds it.
     pub(super) poller: Option<Poller>,
     /// When the leader who sleeps in the poller means to wake up; `None`: not before an edge.
@@ -80,6 +83,8 @@ pub(super) struct Crew {
 pub(super) struct Poller {
     poll: mio::Poll,
     edges: mio::Events,
+    /// Where somebody has connected.
+    knocks: Vec<Arc<dyn Entrance>>,
 }
 
 impl Shared {
@@ -101,7 +106,8 @@ impl Shared {
             draining: AtomicBool::new(false),
             crew: Mutex::new(Crew {
                 room: Room::new(),
-                poller: Some(Poller { poll, edges: mio::Events::with_capacity(EDGES_AT_ONCE) }),
+                entrances: Vec::new(),
+                poller: Some(Poller { poll, edges: mio::Events::with_capacity(EDGES_AT_ONCE), knocks: Vec::new() }),
                 leader_wakes: None,
                 workers: 1,
                 running: 1,
@@ -149,6 +155,10 @@ impl Shared {
 
     pub(super) fn watch(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         self.registry.register(&mut SourceFd(&socket.as_raw_fd()), mio::Token(token.0), Interest::READABLE)
+    }
+
+    pub(super) fn watch_no_more(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()))
     }
 
     pub(super) fn watch_both(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
@@ -254,7 +264,17 @@ impl Shared {
         let mut crew = self.crew();
         crew.slots.set_time(now);
         for event in poller.edges.iter().filter(|event| event.token() != WAKE_UP) {
-            crew.room.edge(Token(event.token().0), Readiness::from(event), now);
+            let token = Token(event.token().0);
+            match crew.entrances.iter().find(|(at, _)| *at == token) {
+                Some((_, entrance)) => poller.knocks.push(Arc::clone(entrance)),
+                None => crew.room.edge(token, Readiness::from(event), now),
+            }
+        }
+        if !poller.knocks.is_empty() {
+            crew.leader_wakes = Some(now); // It is awake: no deadline of a newcomer has to wake it.
+            drop(crew);
+            poller.open_where_somebody_knocks();
+            crew = self.crew();
         }
         crew.room.expire(now);
         crew.room.requeue();
@@ -292,6 +312,14 @@ impl Poller {
             && error.kind() != io::ErrorKind::Interrupted
         {
             log::error!("cannot poll: {error}");
+        }
+    }
+
+    fn open_where_somebody_knocks(&mut self) {
+        for entrance in self.knocks.drain(..) {
+            if catch_unwind(AssertUnwindSafe(|| entrance.accept_waiting())).is_err() {
+                log::error!("a worker panicked while it accepted a connection");
+            }
         }
     }
 }

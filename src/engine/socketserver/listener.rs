@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 
@@ -124,6 +125,12 @@ impl Listener {
     /// The mode belongs to the socket and not to the descriptor: whoever shares an inherited one may change it.
     fn stop_blocking(&self) -> io::Result<()> {
         Ok(rustix::io::ioctl_fionbio(self, true)?)
+    }
+
+    /// Whether there is a connection in the queue. If it cannot be told, accepting will.
+    pub(super) fn has_waiting(&self) -> bool {
+        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&at_once)) != Ok(0)
     }
 
     /// Takes the next connection from the queue.

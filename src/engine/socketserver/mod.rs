@@ -5,6 +5,7 @@
 //! | file | idea |
 //! |---|---|
 //! | [`server`] | the accept loop: [`TcpServer`], [`RequestHandler`] |
+//! | `entrance` | a listening socket at which the workers' leader accepts |
 //! | [`listener`], [`address`] | where connections come in: [`Listener`]; and from whom: [`PeerAddress`] |
 //! | [`conversation`] | a connection as a value: [`Conversation`], and what it waits for: [`Ticket`] |
 //! | [`workers`], [`worker`] | the pool: [`Workers`]; one of its threads: [`Worker`] |
@@ -58,6 +59,7 @@ pub mod census;
 pub mod connecting;
 pub mod conversation;
 pub mod crew;
+mod entrance;
 pub mod listener;
 pub mod readiness;
 pub mod room;

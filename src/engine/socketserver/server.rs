@@ -1,23 +1,31 @@
 //! The accept loop: a listening socket whose connections are handed to the workers.
 //!
-//! Python: `socketserver.TCPServer`, the verbs as there: [`TcpServer::serve_forever`] calls `get_request`,
-//! `verify_request` and `process_request` for each connection, and [`RequestHandler::handle`] finishes it.
+//! Mostly, whoever leads the workers accepts ([`super::crew`]): a thread of its own for that would be woken for each
+//! connection. Where accepting has to wait, at the limit of connections or when the system is out of descriptors, the
+//! thread that serves for ever does it.
+//!
+//! Python: `socketserver.TCPServer`, the verbs as there: [`TcpServer::serve_forever`] calls `get_request` and
+//! `process_request` for each connection, and [`RequestHandler::handle`] finishes it.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::address::PeerAddress;
 use super::conversation::Next;
+use super::entrance::Entrance;
 use super::listener::Listener;
 use super::socket::Socket;
 use super::workers::Workers;
 use crate::settings::listen::ListenAddress;
+
+/// So many connections are accepted in one go before what they ask for is looked at.
+const AT_ONCE: usize = 256;
 
 /// Serves connections of one kind. One handler serves them all: what they share are its fields.
 ///
@@ -26,7 +34,7 @@ use crate::settings::listen::ListenAddress;
 /// ([`blocking`](super::blocking)).
 #[doc(alias = "BaseRequestHandler")]
 pub trait RequestHandler: Send + Sync + 'static {
-    /// Takes on a connection that was just accepted. Called on the accept loop's thread: it must not block.
+    /// Takes on a connection that was just accepted. Called by whoever accepts: it must not block.
     fn handle(self: Arc<Self>, request: Socket, client_address: PeerAddress) -> Next;
 
     /// A connection cannot be accepted because too much is open. Closes what it keeps for later only; how many those
@@ -44,22 +52,30 @@ pub trait RequestHandler: Send + Sync + 'static {
 #[doc(alias = "ThreadingTCPServer")]
 #[doc(alias = "UnixStreamServer")]
 pub struct TcpServer<H> {
+    gate: Arc<Gate<H>>,
+    /// Readable when the accept loop is called.
+    wake: PipeReader,
+}
+
+/// What is needed to accept, whoever does it.
+struct Gate<H> {
     listener: Listener,
     address: ListenAddress,
     handler: Arc<H>,
     workers: Workers,
     /// At most this many connections at once; more wait in the kernel's queue.
     most_connections: usize,
-    stopping: Arc<AtomicBool>,
-    /// Readable when the accept loop is to end.
-    wake: PipeReader,
-    waker: Arc<PipeWriter>,
+    shutdown: ShutdownHandle,
+    /// Held by a worker that accepts.
+    accepting: Mutex<()>,
 }
 
 /// Ends a server's accept loop from another thread.
 #[derive(Clone, Debug)]
 pub struct ShutdownHandle {
     stopping: Arc<AtomicBool>,
+    /// The accept loop was called, and has not come yet.
+    called: Arc<AtomicBool>,
     waker: Arc<PipeWriter>,
 }
 
@@ -88,22 +104,24 @@ impl<H: RequestHandler> TcpServer<H> {
         let listener = listener.into();
         listener.prepare()?;
         let (wake, waker) = io::pipe()?;
-        Ok(TcpServer {
-            address: listener.address()?,
+        let shutdown = ShutdownHandle { stopping: Arc::default(), called: Arc::default(), waker: Arc::new(waker) };
+        let (address, workers) = (listener.address()?, workers.clone());
+        let gate = Gate {
             listener,
+            address,
             handler,
-            workers: workers.clone(),
+            workers,
             most_connections: usize::MAX,
-            stopping: Arc::new(AtomicBool::new(false)),
-            wake,
-            waker: Arc::new(waker),
-        })
+            shutdown,
+            accepting: Mutex::default(),
+        };
+        Ok(TcpServer { gate: Arc::new(gate), wake })
     }
 
     /// Accepts no more than `most` connections at once.
     #[must_use]
     pub fn with_most_connections(mut self, most: usize) -> TcpServer<H> {
-        self.most_connections = most;
+        Arc::get_mut(&mut self.gate).expect("it serves nobody so far").most_connections = most;
         self
     }
 
@@ -114,69 +132,83 @@ impl<H: RequestHandler> TcpServer<H> {
     #[must_use]
     #[doc(alias = "server_address")]
     pub fn address(&self) -> SocketAddr {
-        let ListenAddress::Inet(address) = &self.address else { panic!("a Unix socket has no IP address") };
+        let ListenAddress::Inet(address) = &self.gate.address else { panic!("a Unix socket has no IP address") };
         *address
     }
 
     /// Where it listens, on whichever kind of socket.
     #[must_use]
     pub fn listen_address(&self) -> &ListenAddress {
-        &self.address
+        &self.gate.address
     }
 
     /// What ends [`TcpServer::serve_forever`].
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
-        ShutdownHandle { stopping: Arc::clone(&self.stopping), waker: Arc::clone(&self.waker) }
+        self.gate.shutdown.clone()
     }
 
     /// Hands each connection to the workers, until shut down. What was connected by then is still served.
     ///
     /// Python: `serve_forever(poll_interval)`. Departs: no interval; [`ShutdownHandle::shutdown`] wakes it.
     pub fn serve_forever(&self) {
-        while !self.stopping.load(Ordering::Acquire) {
-            let Some((request, client_address)) = self.get_request() else { continue };
-            self.process_request(request, client_address);
+        let gate = &self.gate;
+        let entrance = gate.workers.open_entrance(gate.listener.as_fd(), Arc::clone(gate) as Arc<dyn Entrance>);
+        if let Err(error) = &entrance {
+            log::warn!("{}: no worker can accept: {error}", gate.address);
         }
-        self.listener.remove_file();
-        self.empty_backlog();
+        while !gate.shutdown.is_wanted() {
+            let Some((request, client_address)) = self.get_request(entrance.is_ok()) else { continue };
+            if let Err(error) = gate.process_request(request, client_address) {
+                gate.handle_error(&error);
+            }
+        }
+        drop(entrance);
+        // A worker may just be taking in one more: who waits for the end of all connections has to see it.
+        drop(gate.accepting.lock());
+        gate.listener.remove_file();
+        gate.empty_backlog();
     }
 
     /// The next connection, after a wait if there is none; `None` if accepting failed, or after the wait.
     ///
     /// Python: `get_request`. Departs: if as many are connected as may be, the newcomer waits until an idle connection
     /// was ended; and after an error such as EMFILE it pauses, since an error here must never end the server.
-    fn get_request(&self) -> Option<(OwnedFd, PeerAddress)> {
-        match self.listener.accept() {
+    fn get_request(&self, workers_accept: bool) -> Option<(OwnedFd, PeerAddress)> {
+        let gate = &self.gate;
+        match gate.listener.accept() {
             Ok(accepted) => {
-                self.workers.make_room(self.most_connections, &self.stopping);
+                gate.workers.make_room(gate.most_connections, &gate.shutdown.stopping);
                 return Some(accepted);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_request(),
-            Err(error) => self.handle_error(&error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_request(workers_accept),
+            Err(error) => gate.handle_error(&error),
         }
         None
     }
 
-    /// Sleeps until somebody connects, or the server is shut down. Connecting to ourselves would wake a blocking accept
-    /// just as well, but perhaps that of another process which shares the socket.
-    fn await_request(&self) {
-        let mut either = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
-        match rustix::event::poll(&mut either, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => self.handle_error(&error.into()),
+    /// Sleeps until it is called: because the server is shut down, or because whoever leads the workers leaves the next
+    /// connections to it; or, if they cannot accept, until somebody connects.
+    fn await_request(&self, workers_accept: bool) {
+        let gate = &self.gate;
+        let mut either = [PollFd::new(&self.wake, PollFlags::IN), PollFd::new(&gate.listener, PollFlags::IN)];
+        let awaited = if workers_accept { &mut either[..1] } else { &mut either[..] };
+        match rustix::event::poll(awaited, None) {
+            Ok(_) if awaited[0].revents().is_empty() => {}
+            // What comes from here on calls anew: it is looked for afterwards.
+            Ok(_) => gate.shutdown.answer(&self.wake),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => gate.handle_error(&error.into()),
         }
     }
+}
 
+impl<H: RequestHandler> Gate<H> {
     /// Python: `process_request`, `finish_request`. Departs: the worker is chosen later, when bytes have come.
-    fn process_request(&self, request: OwnedFd, client_address: PeerAddress) {
-        match self.workers.register(request) {
-            Ok(request) => {
-                let next = Arc::clone(&self.handler).handle(request, client_address);
-                self.workers.admit(next);
-            }
-            Err(error) => self.handle_error(&error),
-        }
+    fn process_request(&self, request: OwnedFd, client_address: PeerAddress) -> io::Result<()> {
+        let request = self.workers.register(request)?;
+        self.workers.admit(Arc::clone(&self.handler).handle(request, client_address));
+        Ok(())
     }
 
     /// Out of descriptors or memory: closing connections helps, and hurrying does not. Those go first that nobody waits
@@ -200,8 +232,37 @@ impl<H: RequestHandler> TcpServer<H> {
             return;
         }
         while let Ok((request, client_address)) = self.listener.accept() {
-            self.process_request(request, client_address);
+            if let Err(error) = self.process_request(request, client_address) {
+                self.handle_error(&error);
+            }
         }
+    }
+}
+
+impl<H: RequestHandler> Entrance for Gate<H> {
+    /// Where it would have to wait, it calls the thread that can.
+    fn accept_waiting(&self) {
+        let _accepting = self.accepting.lock();
+        for turn in 0..AT_ONCE {
+            // To ask first costs less than to accept in vain, for which the kernel makes a socket and throws it away.
+            if turn > 0 && !self.listener.has_waiting() {
+                return;
+            }
+            if self.shutdown.is_wanted() || self.workers.conversations() >= self.most_connections {
+                break;
+            }
+            let processed = match self.listener.accept() {
+                Ok((request, client_address)) => self
+                    .process_request(request, client_address)
+                    .inspect_err(|error| log::error!("cannot accept on {}: {error}", self.address)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => Err(error),
+            };
+            if processed.is_err() {
+                break;
+            }
+        }
+        self.shutdown.call();
     }
 }
 
@@ -211,7 +272,24 @@ impl ShutdownHandle {
     /// Python: `shutdown`.
     pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
-        // If this fails, it is because nobody accepts any more, or because thousands have woken it before.
-        let _ = (&*self.waker).write(&[0]);
+        self.call();
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Wakes the accept loop.
+    fn call(&self) {
+        if !self.called.swap(true, Ordering::AcqRel) {
+            // If this fails, it is because nobody serves any more.
+            let _ = (&*self.waker).write(&[0]);
+        }
+    }
+
+    /// The accept loop has come.
+    fn answer(&self, mut wake: &PipeReader) {
+        let _ = wake.read(&mut [0]);
+        self.called.store(false, Ordering::Release);
     }
 }

@@ -3,7 +3,7 @@
 //! How the workers share their work is told in [`super::crew`].
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::census::Census;
 use super::conversation::{Next, Wake};
 use super::crew;
+use super::entrance::{Entrance, OpenEntrance};
 use super::room::Ready;
 use crate::settings::workers::WorkerSettings;
 
@@ -41,6 +42,18 @@ impl Workers {
     /// If the poller takes no more.
     pub(super) fn register(&self, stream: OwnedFd) -> io::Result<super::Socket> {
         super::Socket::register(stream, &self.0)
+    }
+
+    /// Has whoever leads accept at a listening socket, until what this returns is dropped.
+    ///
+    /// # Errors
+    /// If the poller takes no more.
+    pub(super) fn open_entrance<'l>(
+        &self,
+        listener: BorrowedFd<'l>,
+        entrance: Arc<dyn Entrance>,
+    ) -> io::Result<OpenEntrance<'l>> {
+        OpenEntrance::open(&self.0, listener, entrance)
     }
 
     /// Takes on a new conversation.
@@ -104,7 +117,8 @@ impl Workers {
     /// How many places of the room are taken: one for each socket, of clients and of backends, idle ones included.
     #[must_use]
     pub fn places(&self) -> usize {
-        self.0.crew().room.taken()
+        let crew = self.0.crew();
+        crew.room.taken() - crew.entrances.len()
     }
 
     /// Who does what at this moment.
