@@ -187,6 +187,18 @@ impl Socket {
         self.try_send(bytes.len(), |stream| rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
     }
 
+    /// As [`Socket::try_write`], if something has to be written behind it at once: the end of these may wait for that.
+    ///
+    /// # Errors
+    /// As [`Socket::try_write`].
+    pub fn try_write_before_more(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::MORE;
+        #[cfg(not(target_os = "linux"))]
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        self.try_send(bytes.len(), |stream| rustix::net::send(stream, bytes, flags))
+    }
+
     /// As [`Socket::try_write`], for two pieces that need not lie side by side.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::buffer::Lendable;
+use super::buffer::{Lendable, ROOM};
 use super::census::Doing;
 use super::conversation::{Next, Wake};
 use super::crew::Shared;
@@ -16,7 +16,7 @@ use super::readiness::Readiness;
 use super::room::{Ready, Token};
 
 /// A buffer to work in. The worker lends it to whichever conversation it serves, so waiting connections hold none.
-const BUFFER_BYTES: usize = 16 * 1024;
+const BUFFER_BYTES: usize = ROOM;
 
 /// As many as one conversation works with: two to read into, two to write from.
 const SPARE_BUFFERS: usize = 4;
