@@ -1,6 +1,9 @@
 //! Host and path to a route: of the routes that take both, the one with the most specific host, and of these the one
 //! with the longest path. Their order does not matter.
 
+use std::io::Write;
+use std::net::Ipv6Addr;
+
 use super::path_tree::{Lead, PathTree};
 use crate::http::target;
 use crate::settings::route::RouteSettings;
@@ -62,9 +65,11 @@ impl Router {
             Some((Some(parent), _)) => (&mut self.below, parent),
             Some((None, host)) => (&mut self.exact, host),
         };
-        let place = trees.binary_search_by(|(known, _)| (**known).cmp(name.as_bytes()));
+        let mut room = [0; LONGEST_HOST];
+        let name = name_of(name.as_bytes(), &mut room);
+        let place = trees.binary_search_by(|(known, _)| (**known).cmp(name));
         let place = place.unwrap_or_else(|place| {
-            trees.insert(place, (name.as_bytes().into(), PathTree::default()));
+            trees.insert(place, (name.into(), PathTree::default()));
             place
         });
         &mut trees[place].1
@@ -102,14 +107,25 @@ fn find<'a>(trees: &'a [(Box<[u8]>, PathTree)], name: &[u8]) -> Option<&'a PathT
     Some(&trees[place].1)
 }
 
-/// The name of an authority: without port and final dot, in lower case. Empty if it is longer than any.
+/// The name of an authority: without port and final dot, in lower case; of an IPv6 address the one spelling that RFC
+/// 5952 recommends. Empty if it is longer than any.
 pub(super) fn name_of<'a>(authority: &[u8], room: &'a mut [u8; LONGEST_HOST]) -> &'a [u8] {
     let host = target::host_of(authority);
     let name = host.strip_suffix(b".").unwrap_or(host);
+    if let Some(address) = ipv6_of(name) {
+        let mut rest = &mut room[..];
+        let written = write!(rest, "[{address}]").map(|()| rest.len());
+        return &room[..LONGEST_HOST - written.expect("it is shorter than a name may be")];
+    }
     let Some(room) = room.get_mut(..name.len()) else { return &[] };
     room.copy_from_slice(name);
     room.make_ascii_lowercase();
     room
+}
+
+fn ipv6_of(name: &[u8]) -> Option<Ipv6Addr> {
+    let literal = name.strip_prefix(b"[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(literal).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -139,6 +155,7 @@ mod tests {
             ("", "/api/v2"),
             ("[::1]", "/"),
             ("empty.example", "/only"),
+            ("[fd00:0:0::0:a]", "/"),
         ];
         let made = router(&routes);
         for (host, path, want) in [
@@ -153,6 +170,9 @@ mod tests {
             ("example.com.evil.org", "/api/v2", 5),
             ("", "/x", 0),
             ("[::1]:8080", "/x", 6),
+            ("[0:0:0:0:0:0:0:1]:8080", "/x", 6),
+            ("[FD00::A]", "/x", 8),
+            ("[fd00::b]", "/x", 0),
             ("empty.example", "/only/x", 7),
             ("empty.example", "/x", 0),
         ] {
