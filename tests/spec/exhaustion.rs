@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -91,6 +91,7 @@ fn without_a_descriptor_for_the_backend_the_answer_is_503() {
     let backend = generous_backend();
     let to = backend.address().to_string();
     let proxy = Proxy::with_descriptors(64, &["--to", &to, "--set", "limits.connections=1000"]);
+    let begun = Instant::now();
     let idle: Vec<_> = (0..100).map(|_| proxy.connect()).collect();
     let mut clients: Vec<_> = (0..3).map(|_| proxy.send(get("/"))).collect();
     for client in &mut clients {
@@ -99,6 +100,9 @@ fn without_a_descriptor_for_the_backend_the_answer_is_503() {
         assert!([200, 503].contains(&reply.status()), "{reply:?}");
         assert!(reply.status() == 200 || reply.head.field("retry-after").is_some(), "{reply:?}");
     }
+    // The log hears of it, and not each time.
+    let complaints = proxy.stderr().matches("cannot accept").count() as u64;
+    assert!((1..=begun.elapsed().as_secs() + 2).contains(&complaints), "{complaints} in {:?}", begun.elapsed());
     drop(idle);
     eventually(|| "200 again".to_owned(), || proxy.send(get("/")).reply().status() == 200);
 }

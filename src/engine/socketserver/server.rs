@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -68,6 +68,8 @@ struct Gate<H> {
     shutdown: ShutdownHandle,
     /// Held by a worker that accepts.
     accepting: Mutex<()>,
+    /// When the log last heard of an error.
+    complained: Mutex<Option<Instant>>,
 }
 
 /// Ends a server's accept loop from another thread.
@@ -114,6 +116,7 @@ impl<H: RequestHandler> TcpServer<H> {
             most_connections: usize::MAX,
             shutdown,
             accepting: Mutex::default(),
+            complained: Mutex::default(),
         };
         Ok(TcpServer { gate: Arc::new(gate), wake })
     }
@@ -218,10 +221,20 @@ impl<H: RequestHandler> Gate<H> {
         if error.kind() == io::ErrorKind::ConnectionAborted {
             return; // The client left before we came to it.
         }
-        log::error!("cannot accept on {}: {error}", self.address);
+        self.complain(error);
         if self.handler.give_up_idle() == 0 {
             self.workers.end_longest_idle();
             self.workers.wait_for_an_end(PAUSE);
+        }
+    }
+
+    /// At most once a second: what is the matter now will be in a moment, too.
+    fn complain(&self, error: &io::Error) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let Ok(mut complained) = self.complained.lock() else { return };
+        if complained.is_none_or(|last| last.elapsed() >= PAUSE) {
+            *complained = Some(Instant::now());
+            log::error!("cannot accept on {}: {error}", self.address);
         }
     }
 
@@ -252,9 +265,9 @@ impl<H: RequestHandler> Entrance for Gate<H> {
                 break;
             }
             let processed = match self.listener.accept() {
-                Ok((request, client_address)) => self
-                    .process_request(request, client_address)
-                    .inspect_err(|error| log::error!("cannot accept on {}: {error}", self.address)),
+                Ok((request, client_address)) => {
+                    self.process_request(request, client_address).inspect_err(|error| self.complain(error))
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => Err(error),
             };
