@@ -7,8 +7,8 @@
 //!
 //! # The story of one request
 //!
-//! 1. **Accept.** [`socketserver::server`] waits in `accept`, on a thread of its own, registers the new socket with the
-//!    poller, once, and puts the connection into the waiting room.
+//! 1. **Accept.** [`socketserver::server`] accepts, registers the new socket with the poller, once, and puts the
+//!    connection into the waiting room. A worker does that, since waking a thread for each connection would cost more.
 //! 2. **The room.** In [`socketserver::room`] a connection is a value: its socket and a small record, no thread and no
 //!    buffer. Edges from the poller wake it; an edge that comes while nobody waits is kept.
 //! 3. **A worker.** In [`socketserver::crew`] the workers take turns: whoever finds no work polls, moves all who can go

@@ -1,5 +1,5 @@
-//! The accept loops of a program, each on a thread of its own. One can be added, and one taken away, while the others
-//! go on.
+//! The accept loops of a program, each with a thread of its own, for when accepting has to wait. One can be added, and
+//! one taken away, while the others go on.
 
 use std::io;
 use std::sync::Arc;

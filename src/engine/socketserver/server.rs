@@ -68,6 +68,8 @@ struct Gate<H> {
     shutdown: ShutdownHandle,
     /// Held by a worker that accepts.
     accepting: Mutex<()>,
+    /// The accept loop's own thread is at it: no worker goes before it, since a newcomer may be waiting there for room.
+    attended: AtomicBool,
     /// When the log last heard of an error.
     complained: Mutex<Option<Instant>>,
 }
@@ -116,6 +118,7 @@ impl<H: RequestHandler> TcpServer<H> {
             most_connections: usize::MAX,
             shutdown,
             accepting: Mutex::default(),
+            attended: AtomicBool::new(true),
             complained: Mutex::default(),
         };
         Ok(TcpServer { gate: Arc::new(gate), wake })
@@ -196,7 +199,10 @@ impl<H: RequestHandler> TcpServer<H> {
         let gate = &self.gate;
         let mut either = [PollFd::new(&self.wake, PollFlags::IN), PollFd::new(&gate.listener, PollFlags::IN)];
         let awaited = if workers_accept { &mut either[..1] } else { &mut either[..] };
-        match rustix::event::poll(awaited, None) {
+        gate.attended.store(false, Ordering::Release);
+        let polled = rustix::event::poll(awaited, None);
+        gate.attended.store(true, Ordering::Release);
+        match polled {
             Ok(_) if awaited[0].revents().is_empty() => {}
             // What comes from here on calls anew: it is looked for afterwards.
             Ok(_) => gate.shutdown.answer(&self.wake),
@@ -212,6 +218,12 @@ impl<H: RequestHandler> Gate<H> {
         let request = self.workers.register(request)?;
         self.workers.admit(Arc::clone(&self.handler).handle(request, client_address));
         Ok(())
+    }
+
+    /// Whether accepting is for the accept loop's own thread.
+    fn has_to_wait(&self) -> bool {
+        let is_full = || self.workers.conversations() >= self.most_connections;
+        self.attended.load(Ordering::Acquire) || self.shutdown.is_wanted() || is_full()
     }
 
     /// Out of descriptors or memory: closing connections helps, and hurrying does not. Those go first that nobody waits
@@ -261,7 +273,7 @@ impl<H: RequestHandler> Entrance for Gate<H> {
             if turn > 0 && !self.listener.has_waiting() {
                 return;
             }
-            if self.shutdown.is_wanted() || self.workers.conversations() >= self.most_connections {
+            if self.has_to_wait() {
                 break;
             }
             let processed = match self.listener.accept() {
