@@ -119,3 +119,35 @@ fn interim_responses_that_nobody_reads_are_held_one_at_a_time() {
     let each = held_by_each(&proxy, connect, ask, || backend.connections() >= CLIENTS);
     assert_bounded("interim", each, MOST);
 }
+
+/// Whoever does not read, and wakes the proxy all the time by what it sends, makes it take in no more for that.
+#[test]
+fn a_client_that_sends_on_without_reading_makes_nothing_grow() {
+    let websocket = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let upload = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let rows = [("content", upload, "1\r\na\r\n", endless), ("WebSocket", websocket, "a", switching)];
+    each_row(&rows, |(row, request, drip, answer)| {
+        let answer = (*answer).to_owned();
+        let backend = ScriptedBackend::running(move |connection: &mut Connection| {
+            if connection.head().is_some() {
+                connection.send(&answer);
+                let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
+                while connection.send(&chunk) {}
+            }
+        });
+        let proxy = Proxy::set(&backend, &PATIENT);
+        let mut client = proxy.connect();
+        client.shrink_receive_buffer();
+        client.send(request);
+        backend.wait_for_heads(1);
+        let before = proxy.memory();
+        for _ in 0..1500 {
+            client.send(drip);
+            std::thread::sleep(Duration::from_millis(1)); // Else many would come as one.
+        }
+        let grown = proxy.memory().saturating_sub(before);
+        assert!(grown <= MOST + 640 * KIB, "{row}: {grown} bytes more"); // Two workers have buffers of their own.
+    });
+}

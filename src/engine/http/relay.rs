@@ -205,6 +205,12 @@ impl Relay {
         receiver: &mut Socket,
         outgoing: &mut Outgoing,
     ) -> Result<Flow, RelayError> {
+        // While the receiver is full nothing more is taken in, however often the other direction wakes us: what waits
+        // would grow without end.
+        let is_full = matches!(self.stopped, Some((Flow::Full, _)));
+        if is_full && !outgoing.send(receiver).map_err(|error| RelayError::Receiver(error.into()))? {
+            return Ok(Flow::Full);
+        }
         let mut flow = Flow::Done;
         if !self.ended {
             self.pass_buffered(from.buffer, receiver, outgoing)?;
