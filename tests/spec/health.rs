@@ -265,6 +265,8 @@ fn a_second_attempt_that_reaches_nobody_answers_with_the_first_ones_failure() {
     let reply = proxy.send(get("/")).reply();
     assert_eq!(reply.status(), 502, "{}", reply.text());
     assert!(reply.text().contains("reason: backend-closed-early"), "{}", reply.text());
+    let line = &proxy.access_lines(2)[1];
+    assert!(line.contains(&format!("backend={}", at(&closing))), "it is not the dead one's failure: {line}");
 }
 
 /// A backup is for when no other can be used.

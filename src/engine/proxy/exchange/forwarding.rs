@@ -40,7 +40,11 @@ impl Exchange {
                 self.stand_in(&line, client, cx)
             }
             // It was called when the trial was over, and another one has begun: so the first one failed.
-            Got::OnTrial(_) if self.spot.is_some() => Err(cx.balancer().why_none(&mut self.tried)),
+            Got::OnTrial(_) if self.spot.is_some() => {
+                let why = cx.balancer().why_none(&mut self.tried);
+                self.facts.backend.clone_from(&self.tried.last);
+                Err(why)
+            }
             Got::OnTrial(backend) => self.stand_in(&backend.awaiting_trial, client, cx),
             Got::Connecting(attempt) => {
                 self.leave_line(cx);
@@ -92,7 +96,9 @@ impl Exchange {
         let (before, since) = self.spot.take().map_or((None, cx.now), |(spot, since)| (Some(spot), since));
         let until = deadline(since, cx.settings().timeouts.queue);
         if until <= cx.now {
-            return Err(Error::Full);
+            let failure = self.tried.take_failure();
+            self.facts.backend.clone_from(&self.tried.last);
+            return Err(failure.unwrap_or(Error::Full));
         }
         let caller = cx.worker.caller(client.socket.token());
         let (spot, is_first) = line.stand(caller, before);

@@ -62,7 +62,7 @@ impl Exchange {
         if forwarded.reused {
             self.stale += 1;
         } else {
-            self.tried.failure = Some(Error::Backend(defect));
+            self.tried.note_failure(Error::Backend(defect), backend);
         }
         self.retries += 1;
         self.upload_lost = false;

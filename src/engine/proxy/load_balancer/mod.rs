@@ -42,8 +42,10 @@ pub struct Tried {
     pub last: Option<Arc<Backend>>,
     /// The hash of the request's key.
     pub(super) key: u64,
-    /// What is answered if no backend is left: what went wrong last. But if one got the request, then what came of that.
-    pub(super) failure: Option<Error>,
+    /// What went wrong last; but if a backend got the request, then what came of that.
+    failure: Option<Error>,
+    /// That backend.
+    failed: Option<Arc<Backend>>,
 }
 
 /// What [`LoadBalancer::forward_request`] has for a request.
@@ -78,12 +80,26 @@ impl Tried {
         self.attempts = 0;
         self.last = None;
         self.failure = None;
+        self.failed = None;
     }
 
     pub(super) fn add(&mut self, backend: &Arc<Backend>) {
         if !self.contains(backend) {
             self.backends.push(Arc::clone(backend));
         }
+    }
+
+    /// This backend got the request, and failed.
+    pub(super) fn note_failure(&mut self, failure: Error, backend: &Arc<Backend>) {
+        self.failure = Some(failure);
+        self.failed = Some(Arc::clone(backend));
+    }
+
+    /// What came of it, if a backend got the request: that is answered, whatever keeps it from another one. (503 says
+    /// that nobody got it.)
+    pub(super) fn take_failure(&mut self) -> Option<Error> {
+        self.last = Some(self.failed.take()?);
+        self.failure.take()
     }
 
     /// Whether no backend has failed so far.
@@ -260,7 +276,7 @@ impl LoadBalancer {
             self.blame(&mut claim, &why, now);
         }
         tried.add(claim.backend());
-        if !matches!(tried.failure, Some(Error::Backend(_))) {
+        if tried.failed.is_none() {
             tried.failure = Some(Error::Connect(error));
         }
     }
@@ -276,16 +292,17 @@ impl LoadBalancer {
         });
     }
 
-    /// With many backends and none of them well, it is no longer about the one that could not be reached last. (503 says
-    /// that nobody got the request.)
+    /// With many backends and none of them well, it is no longer about the one that could not be reached last.
     pub(super) fn why_none(&self, tried: &mut Tried) -> Error {
+        if let Some(failure) = tried.take_failure() {
+            return failure;
+        }
         let members = self.members();
         let failing = |member: &Member| {
             let health = &member.backend.health;
             member.settings.drain || !health.is_up() || health.fails() >= self.settings.settings.upkeep.max_fails.max(1)
         };
         match tried.failure.take() {
-            Some(failure @ Error::Backend(_)) => failure,
             Some(failure) if members.list.len() < 2 || !members.list.iter().all(failing) => failure,
             None if members.list.is_empty() => Error::NoAddress,
             _ => Error::NoBackend,
