@@ -317,8 +317,9 @@ impl Poller {
 
     fn open_where_somebody_knocks(&mut self) {
         for entrance in self.knocks.drain(..) {
-            if catch_unwind(AssertUnwindSafe(|| entrance.accept_waiting())).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| entrance.accept())).is_err() {
                 log::error!("a worker panicked while it accepted a connection");
+                entrance.leave_it(); // There may be more, of which no edge will tell.
             }
         }
     }

@@ -10,7 +10,10 @@ use super::room::Token;
 /// A listening socket, as the leader sees it.
 pub(super) trait Entrance: Send + Sync {
     /// Somebody has connected: accepts all who have, without waiting for anything.
-    fn accept_waiting(&self);
+    fn accept(&self);
+
+    /// Leaves it to who may wait.
+    fn leave_it(&self);
 }
 
 /// The leader accepts at a listening socket until this is dropped.

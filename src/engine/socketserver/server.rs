@@ -266,11 +266,12 @@ impl<H: RequestHandler> Gate<H> {
 
 impl<H: RequestHandler> Entrance for Gate<H> {
     /// Where it would have to wait, it calls the thread that can.
-    fn accept_waiting(&self) {
+    fn accept(&self) {
         let _accepting = self.accepting.lock();
         for turn in 0..AT_ONCE {
             // To ask first costs less than to accept in vain, for which the kernel makes a socket and throws it away.
-            if turn > 0 && !self.listener.has_waiting() {
+            // (Of an inherited socket others may have taken what was there, and may have made it one that blocks.)
+            if (turn > 0 || self.listener.is_inherited()) && !self.listener.has_waiting() {
                 return;
             }
             if self.has_to_wait() {
@@ -287,6 +288,10 @@ impl<H: RequestHandler> Entrance for Gate<H> {
                 break;
             }
         }
+        self.leave_it();
+    }
+
+    fn leave_it(&self) {
         self.shutdown.call();
     }
 }
@@ -315,6 +320,7 @@ impl ShutdownHandle {
     /// The accept loop has come.
     fn answer(&self, mut wake: &PipeReader) {
         let _ = wake.read(&mut [0]);
-        self.called.store(false, Ordering::Release);
+        // A swap, not a store: what is looked at next must not be looked at before it.
+        self.called.swap(false, Ordering::AcqRel);
     }
 }
