@@ -4,10 +4,12 @@
 //! cannot be reached is passed over for another one, those that fail are left out for a while, and the list may change.
 
 mod tended;
+mod tried;
 
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
+pub use self::tried::Tried;
 use super::attempt::{Attempt, Progress};
 use super::backend::{Backend, Claim, Forwarded};
 use super::budget::Budget;
@@ -30,22 +32,6 @@ pub struct LoadBalancer {
     budget: Budget,
     /// What is found until the upkeep takes it over.
     discovery: Mutex<Option<Discovery>>,
-}
-
-/// What a request has tried already.
-#[derive(Debug, Default)]
-pub struct Tried {
-    backends: Vec<Arc<Backend>>,
-    /// Attempts, those on the same backend included.
-    pub attempts: u32,
-    /// The backend of the last attempt.
-    pub last: Option<Arc<Backend>>,
-    /// The hash of the request's key.
-    pub(super) key: u64,
-    /// What went wrong last; but if a backend got the request, then what came of that.
-    failure: Option<Error>,
-    /// That backend.
-    failed: Option<Arc<Backend>>,
 }
 
 /// What [`LoadBalancer::forward_request`] has for a request.
@@ -71,45 +57,6 @@ pub enum Choice {
     OnTrial(Arc<Backend>),
     /// None is left.
     None,
-}
-
-impl Tried {
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.backends.clear();
-        self.attempts = 0;
-        self.last = None;
-        self.failure = None;
-        self.failed = None;
-    }
-
-    pub(super) fn add(&mut self, backend: &Arc<Backend>) {
-        if !self.contains(backend) {
-            self.backends.push(Arc::clone(backend));
-        }
-    }
-
-    /// This backend got the request, and failed.
-    pub(super) fn note_failure(&mut self, failure: Error, backend: &Arc<Backend>) {
-        self.failure = Some(failure);
-        self.failed = Some(Arc::clone(backend));
-    }
-
-    /// What came of it, if a backend got the request: that is answered, whatever keeps it from another one. (503 says
-    /// that nobody got it.)
-    pub(super) fn take_failure(&mut self) -> Option<Error> {
-        self.last = Some(self.failed.take()?);
-        self.failure.take()
-    }
-
-    /// Whether no backend has failed so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.backends.is_empty()
-    }
-
-    pub(super) fn contains(&self, backend: &Arc<Backend>) -> bool {
-        self.backends.iter().any(|tried| Arc::ptr_eq(tried, backend))
-    }
 }
 
 impl LoadBalancer {
@@ -275,10 +222,7 @@ impl LoadBalancer {
         if !is_exhausted(&error) {
             self.blame(&mut claim, &why, now);
         }
-        tried.add(claim.backend());
-        if tried.failed.is_none() {
-            tried.failure = Some(Error::Connect(error));
-        }
+        tried.note_unreachable(error, claim.backend());
     }
 
     /// Counts a failure of a backend, which may take it out, unless it is the last one that is in.
@@ -302,7 +246,7 @@ impl LoadBalancer {
             let health = &member.backend.health;
             member.settings.drain || !health.is_up() || health.fails() >= self.settings.settings.upkeep.max_fails.max(1)
         };
-        match tried.failure.take() {
+        match tried.take_unreachable() {
             Some(failure) if members.list.len() < 2 || !members.list.iter().all(failing) => failure,
             None if members.list.is_empty() => Error::NoAddress,
             _ => Error::NoBackend,
