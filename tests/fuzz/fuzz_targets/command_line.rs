@@ -15,6 +15,7 @@ fuzz_target!(|text: &str| {
     match parse(&arguments) {
         Outcome::Run(config) => check(&config),
         Outcome::Demo { listen } => assert!(!listen.to_string().is_empty()),
+        Outcome::Ask { target, .. } => assert!(target.starts_with('/'), "{target:?}"),
         Outcome::Print(text) | Outcome::NoArguments(text) => assert!(text.ends_with('\n'), "{text:?}"),
         Outcome::Wrong(line) => {
             assert!(!line.is_empty() && !line.contains(char::is_control), "{arguments:?}: {line:?}");
