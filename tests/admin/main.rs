@@ -93,8 +93,13 @@ impl Setup {
     /// Waits until a value of `/status` is this.
     fn await_status(&self, path: &str, want: &str) {
         let begun = Instant::now();
-        while self.status(path) != want {
-            assert!(begun.elapsed() < PATIENCE, "{path} is {}, not {want}", self.status(path));
+        loop {
+            // It may not be there yet, as a worker that is just being started.
+            let found = json::at(&self.get("/status").1, path);
+            if found.as_deref() == Some(want) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path} is {found:?}, not {want}");
             thread::sleep(Duration::from_millis(5));
         }
     }

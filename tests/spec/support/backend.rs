@@ -147,6 +147,8 @@ impl ScriptedBackend {
     /// The general case: `script` runs on a thread of its own for each connection, which closes when it returns.
     pub fn running(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("port 0 is always free");
+        // std asks for a queue of 128: of more connections at once the kernel would lose some.
+        rustix::net::listen(&listener, 4096).expect("it listens already");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (log, stopping) = (Arc::new(Log::default()), Arc::new(AtomicBool::new(false)));
         let acceptor = thread::spawn({
