@@ -14,7 +14,9 @@ fn loaded(text: &str) -> Config {
 /// `line:column: text` of each mistake.
 fn wrong(text: &str) -> Vec<String> {
     let mistakes = parse("a.toml", text, &[]).expect_err(text);
-    let first_line = |mistake: &String| mistake.lines().next().unwrap().strip_prefix("a.toml:").unwrap().to_owned();
+    let first_line = |mistake: &String| {
+        mistake.lines().next().expect("a line").strip_prefix("a.toml:").expect("the file's name").to_owned()
+    };
     mistakes.iter().map(first_line).collect()
 }
 
@@ -265,8 +267,7 @@ fn a_mistake_in_a_route_says_what_to_write() {
 }
 
 #[test]
-fn a_mistake_elsewhere_says_what_to_write() {
-    let route = "[[route]]\nrespond = {}\n";
+fn a_mistake_in_what_there_is_to_do_says_what_to_write() {
     for (lines, want) in [
         ("", "1:1: there is nothing to do; write [backends.app]"),
         ("route = []", "1:9: route: an empty list leads nowhere; write [[route]]"),
@@ -293,6 +294,16 @@ fn a_mistake_elsewhere_says_what_to_write() {
         let found = wrong(lines);
         assert!(found.first().is_some_and(|first| first.starts_with(want)), "{lines}\nwant {want}\n got {found:?}");
     }
+}
+
+/// The route comes last, so that it does not move the lines.
+fn assert_only_mistake(lines: &str, want: &str) {
+    let found = wrong(&format!("{lines}\n[[route]]\nrespond = {{}}\n"));
+    assert!(found.len() == 1 && found[0].starts_with(want), "{lines}\nwant {want}\n got {found:?}");
+}
+
+#[test]
+fn a_mistake_in_the_server_or_its_settings_says_what_to_write() {
     for (lines, want) in [
         ("[server]\nworkers = \"4\"", "2:11: workers: write a number from 1 to 4096, or a table"),
         ("[server]\nworkers = 0", "2:11: workers: write a number from 1 to 4096, or a table"),
@@ -317,6 +328,14 @@ fn a_mistake_elsewhere_says_what_to_write() {
         ("[upstream]", "1:2: unknown key \"upstream\" in the file"),
         ("timeout.header = \"1s\"", "1:1: unknown key \"timeout\" in the file; did you mean \"timeouts\"?"),
         ("[timeouts]\nconnect = 1979-05-27", "2:11: connect: write 1ms to 8760h"),
+    ] {
+        assert_only_mistake(lines, want);
+    }
+}
+
+#[test]
+fn a_mistake_in_a_group_says_what_to_write() {
+    for (lines, want) in [
         (
             "[backends.a]\nservers = [\"a:1\"]\nhealth = { interval = \"1s\" }",
             "3:10: health: write path = \"/healthz\", or tcp",
@@ -333,16 +352,14 @@ fn a_mistake_elsewhere_says_what_to_write() {
         ("[backends.a]\nservers = [\"a:1\"]\nbalance = 1", "3:11: balance: write \"random\""),
         ("[backends.a]\nservers = [\"a:1\"]\nhost = \"a b\"", "3:8: host \"a b\": write a host"),
     ] {
-        // The route comes first, so that it does not move the lines.
-        let found = wrong(&format!("{lines}\n{route}"));
-        assert!(found.len() == 1 && found[0].starts_with(want), "{lines}\nwant {want}\n got {found:?}");
+        assert_only_mistake(lines, want);
     }
 }
 
 #[test]
 fn a_line_that_is_no_toml_hides_no_other_mistake() {
     let found = wrong("[server]\nlog_level = info\nwrokers 4\nseed = true\n[backends.app]\nserver = []\n");
-    let lines: Vec<_> = found.iter().map(|text| text.split(':').next().unwrap()).collect();
+    let lines: Vec<_> = found.iter().map(|text| text.split(':').next().expect("a line number")).collect();
     assert_eq!(lines, ["2", "3", "4", "6"], "{found:?}");
     assert!(found[0].contains("this is no TOML"), "{found:?}");
 }
@@ -369,7 +386,7 @@ fn what_is_valid_but_dangerous_or_useless_is_a_warning() {
 fn an_override_goes_before_the_file_and_behind_a_group() {
     let text = "[timeouts]\nresponse = \"1s\"\n[backends.a]\nservers = [\"a:1\"]\ntimeouts.send = \"2s\"\n";
     let overrides = ["timeouts.response=3s".to_owned(), "timeouts.send=4s".to_owned()];
-    let site = parse("a.toml", text, &overrides).unwrap().site;
+    let site = parse("a.toml", text, &overrides).expect("no mistake").site;
     assert_eq!(site.settings.timeouts.send, Duration::from_secs(4));
     assert_eq!(site.routes[0].settings.timeouts.send, Duration::from_secs(2));
     assert_eq!(site.routes[0].settings.timeouts.response, Duration::from_secs(3));

@@ -46,7 +46,10 @@ fn wrong_lines(text: &str) -> Vec<String> {
     let mut mistakes = Mistakes::default();
     parse(text, &mut mistakes);
     let messages = mistakes.into_messages("a", text);
-    messages.iter().map(|text| text.lines().next().unwrap().strip_prefix("a:").unwrap().to_owned()).collect()
+    messages
+        .iter()
+        .map(|text| text.lines().next().expect("a line").strip_prefix("a:").expect("the name").to_owned())
+        .collect()
 }
 
 /// Neither takes what the other refuses, and both understand the same.
@@ -124,7 +127,7 @@ fn both_read_the_same_of_pieces() {
     let mut state = 1_u64;
     let mut next = |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap() % below
+        usize::try_from(state >> 33).expect("31 bits") % below
     };
     for _ in 0..20_000 {
         let mut text = String::new();
@@ -153,7 +156,7 @@ fn each_line_that_is_no_toml_is_told_and_the_others_are_read() {
         let mut mistakes = Mistakes::default();
         assert_eq!(ours(&parse(text, &mut mistakes)), rest, "{text:?}");
         let found = wrong_lines(text);
-        let places: Vec<_> = found.iter().map(|text| text.split(": ").next().unwrap()).collect();
+        let places: Vec<_> = found.iter().map(|text| text.split(": ").next().expect("a place")).collect();
         assert_eq!(places, wrong, "{text:?}: {found:?}");
     }
 }

@@ -141,9 +141,6 @@ impl Headers {
     /// [`MessageError::Malformed`] with `reason` if there is more than one line.
     #[inline]
     pub fn only(&self, field: Field, reason: &'static str) -> Result<Option<&[u8]>, MessageError> {
-        if !self.has(field) {
-            return Ok(None);
-        }
         let mut values = self.values(field);
         let first = values.next();
         if values.next().is_some() { Err(MessageError::Malformed(reason)) } else { Ok(first) }

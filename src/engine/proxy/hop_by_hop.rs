@@ -23,9 +23,6 @@ impl<'a> ConnectionOptions<'a> {
     pub fn of(headers: &'a Headers) -> ConnectionOptions<'a> {
         let mut options =
             ConnectionOptions { headers, close: false, keep_alive: false, upgrade: false, names_fields: false };
-        if !headers.has(Field::Connection) {
-            return options;
-        }
         for value in headers.values(Field::Connection) {
             for option in list(value) {
                 match option.len() {
