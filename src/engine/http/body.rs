@@ -203,7 +203,7 @@ impl BodyWriter<'_> {
             append_hexadecimal(piece.len() as u64, self.outgoing.bytes());
             self.outgoing.bytes().extend_from_slice(b"\r\n");
         }
-        all_sent &= self.outgoing.gather(piece, self.socket)?;
+        all_sent &= self.outgoing.push(piece, true, self.socket)?;
         if self.chunked {
             self.outgoing.bytes().extend_from_slice(b"\r\n");
         }

@@ -18,7 +18,7 @@ use crate::socketserver::{Buffer, Outgoing, Socket};
 const TURN: usize = 1024 * 1024;
 
 /// Content of which at least so much is still to come goes through a pipe. Measured: below, copying costs less.
-const SPLICE_FROM: u64 = 32 * 1024;
+const SPLICE_FROM: u64 = 16 * 1024;
 
 /// Where a relay takes from.
 #[derive(Debug)]
@@ -213,7 +213,7 @@ impl Relay {
         }
         let mut flow = Flow::Done;
         if !self.ended {
-            self.pass_buffered(from.buffer, receiver, outgoing)?;
+            self.pass_buffered(&mut from, receiver, outgoing)?;
             flow = match self.take_pipe() {
                 Some(pipe) => self.splice(pipe, from.socket, receiver, outgoing)?,
                 None if self.is_received() => Flow::Done,
@@ -235,27 +235,34 @@ impl Relay {
     /// cleared first, would make a small response cost 5 % more.
     fn pass_buffered(
         &mut self,
-        buffer: &mut Buffer,
+        from: &mut Inlet<'_>,
         receiver: &mut Socket,
         outgoing: &mut Outgoing,
     ) -> Result<(), RelayError> {
         let BodyDecoder::Length(left) = self.decoder else { return Ok(()) };
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.unread().len());
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(from.buffer.unread().len());
         if length > 0 {
-            let pushed = outgoing.push(&buffer.unread()[..length], receiver);
-            pushed.map_err(|error| RelayError::Receiver(error.into()))?;
-            self.kept.add(&buffer.unread()[..length]);
-            buffer.consume(length);
+            let piece = &from.buffer.unread()[..length];
+            let left = left - length as u64;
+            // A pipe sends by itself, and first wants all out of the way that goes before.
+            let more = left > 0 && from.socket.is_readable() && !self.is_for_pipe(left);
+            outgoing.push(piece, more, receiver).map_err(|error| RelayError::Receiver(error.into()))?;
+            self.kept.add(piece);
+            from.buffer.consume(length);
             self.moved += length as u64;
-            self.decoder = BodyDecoder::length(left - length as u64);
+            self.decoder = BodyDecoder::length(left);
         }
         Ok(())
     }
 
     /// The pipe that content is under way in, or a new one if what is to come is long enough to be worth it.
     fn take_pipe(&mut self) -> Option<Pipe> {
-        let is_long = matches!(self.decoder, BodyDecoder::Length(left) if left >= SPLICE_FROM) && !self.kept.is_on();
+        let is_long = matches!(self.decoder, BodyDecoder::Length(left) if self.is_for_pipe(left));
         self.pipe.take().or_else(|| is_long.then(Pipe::get).flatten())
+    }
+
+    fn is_for_pipe(&self, left: u64) -> bool {
+        left >= SPLICE_FROM && !self.kept.is_on()
     }
 
     /// Moves content through a pipe, socket to socket. The pipe stays with us only while something is in it.

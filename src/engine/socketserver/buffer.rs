@@ -135,38 +135,26 @@ impl Outgoing {
         Ok(self.bytes.is_empty())
     }
 
-    /// Adds `piece` behind what waits: gathered if it is small, else all is sent as far as the socket takes it, and
-    /// only the rest is kept. `Ok(false)` if the socket took less than all.
+    /// Adds `piece` behind what waits: gathered if it is small, else all is sent as far as the socket takes it, and only
+    /// the rest is kept. `Ok(false)` if the socket took less than it was given.
+    ///
+    /// If `more` follows at once, the last byte is held back, so that something is left that has to be sent, and what
+    /// leaves before it need not hurry. The kernel then sends, and wakes the receiver, once for many pieces: 64 KiB in
+    /// chunks take a third less time.
     ///
     /// # Errors
     /// As [`Outgoing::send`].
-    pub fn push(&mut self, piece: &[u8], socket: &mut Socket) -> io::Result<bool> {
-        if self.bytes.len() + piece.len() <= ROOM {
+    pub fn push(&mut self, piece: &[u8], more: bool, socket: &mut Socket) -> io::Result<bool> {
+        let waiting = self.bytes.len();
+        if waiting + piece.len() <= ROOM {
             self.bytes.extend_from_slice(piece);
             return Ok(true);
         }
-        let waiting = self.bytes.len();
-        let sent = none_if_blocked(socket.try_write_two(&self.bytes, piece))?;
+        let now = piece.len() - usize::from(more && !piece.is_empty());
+        let sent = none_if_blocked(socket.try_write_two(&self.bytes, &piece[..now], more))?;
         self.bytes.drain(..sent.min(waiting));
         self.bytes.extend_from_slice(&piece[sent.saturating_sub(waiting)..]);
-        Ok(self.bytes.is_empty())
-    }
-
-    /// Adds `piece` behind what waits, and makes room for it first: so there is something left that has to be sent, and
-    /// what leaves before it need not hurry. The kernel then sends, and wakes the receiver, once for many pieces:
-    /// 64 KiB in chunks take a third less time. `Ok(false)` if the socket took less than all.
-    ///
-    /// # Errors
-    /// As [`Outgoing::send`].
-    pub fn gather(&mut self, piece: &[u8], socket: &mut Socket) -> io::Result<bool> {
-        let mut all = true;
-        if self.bytes.len() + piece.len() > ROOM {
-            let sent = none_if_blocked(socket.try_write_before_more(&self.bytes))?;
-            all = sent == self.bytes.len();
-            self.bytes.drain(..sent);
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(all)
+        Ok(sent == waiting + now)
     }
 }
 
@@ -174,5 +162,55 @@ fn none_if_blocked(sent: io::Result<usize>) -> io::Result<usize> {
     match sent {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
         sent => sent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// What is received of pieces of such lengths with what is left to be sent of them, and how much that is. Each piece
+    /// is of other bytes.
+    fn pushed(pieces: &[usize], more: bool) -> (Vec<u8>, usize) {
+        let (ours, mut theirs) = UnixStream::pair().expect("two sockets");
+        theirs.set_nonblocking(true).expect("a socket that does not block");
+        let (mut socket, mut outgoing, mut received) = (Socket::new(ours), Outgoing::default(), Vec::new());
+        for (byte, length) in (0..).zip(pieces) {
+            let piece = vec![byte; *length];
+            assert!(outgoing.push(&piece, more, &mut socket).expect("the receiver lives"), "it takes all");
+        }
+        let _would_block = theirs.read_to_end(&mut received);
+        let left = outgoing.bytes().len();
+        received.extend_from_slice(outgoing.bytes());
+        (received, left)
+    }
+
+    #[test]
+    fn pieces_gather_until_they_are_much_and_then_leave_whole() {
+        for (pieces, left) in [
+            (&[1, 2, 3][..], 6),
+            (&[ROOM][..], ROOM),
+            (&[ROOM, 1][..], 0),
+            (&[200, ROOM][..], 0),
+            (&[200, ROOM, 7][..], 7),
+        ] {
+            let all: usize = pieces.iter().sum();
+            assert_eq!((pushed(pieces, false).0.len(), pushed(pieces, false).1), (all, left), "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn something_is_left_to_be_sent_behind_what_may_wait_for_more() {
+        for (pieces, left) in
+            [(&[ROOM, 1][..], 1), (&[200, ROOM][..], 1), (&[200, ROOM, 7][..], 8), (&[ROOM, 0, 9, 0][..], 1)]
+        {
+            let (received, held_back) = pushed(pieces, true);
+            let in_order = (0..).zip(pieces).flat_map(|(byte, length)| vec![byte; *length]);
+            assert!(received == in_order.collect::<Vec<_>>(), "{pieces:?}: all of it, in order");
+            assert_eq!(held_back, left, "{pieces:?}");
+        }
     }
 }

@@ -187,30 +187,20 @@ impl Socket {
         self.try_send(bytes.len(), |stream| rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
     }
 
-    /// As [`Socket::try_write`], if something has to be written behind it at once: the end of these may wait for that.
+    /// As [`Socket::try_write`], for two pieces that need not lie side by side. If `more` has to be written behind them
+    /// at once, their end may wait for that.
     ///
     /// # Errors
     /// As [`Socket::try_write`].
-    pub fn try_write_before_more(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn try_write_two(&mut self, first: &[u8], second: &[u8], more: bool) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::MORE;
+        let before_more = SendFlags::MORE;
         #[cfg(not(target_os = "linux"))]
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        self.try_send(bytes.len(), |stream| rustix::net::send(stream, bytes, flags))
-    }
-
-    /// As [`Socket::try_write`], for two pieces that need not lie side by side.
-    ///
-    /// # Errors
-    /// As [`Socket::try_write`].
-    pub fn try_write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let before_more = SendFlags::empty();
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | if more { before_more } else { SendFlags::empty() };
         self.try_send(first.len() + second.len(), |stream| {
-            rustix::net::sendmsg(
-                stream,
-                &[IoSlice::new(first), IoSlice::new(second)],
-                &mut SendAncillaryBuffer::default(),
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            )
+            let pieces = [IoSlice::new(first), IoSlice::new(second)];
+            rustix::net::sendmsg(stream, &pieces, &mut SendAncillaryBuffer::default(), flags)
         })
     }
 
