@@ -207,8 +207,7 @@ impl Relay {
     ) -> Result<Flow, RelayError> {
         // While the receiver is full nothing more is taken in, however often the other direction wakes us: what waits
         // would grow without end.
-        let is_full = matches!(self.stopped, Some((Flow::Full, _)));
-        if is_full && !outgoing.send(receiver).map_err(|error| RelayError::Receiver(error.into()))? {
+        if matches!(self.stopped, Some((Flow::Full, _))) && !outgoing.send(receiver).map_err(lost)? {
             return Ok(Flow::Full);
         }
         let mut flow = Flow::Done;
@@ -224,11 +223,8 @@ impl Relay {
             }
         }
         // Whatever stopped the moving: what was gathered leaves before anybody waits.
-        match outgoing.send(receiver) {
-            Ok(true) => Ok(flow),
-            Ok(false) => Ok(Flow::Full),
-            Err(error) => Err(RelayError::Receiver(error.into())),
-        }
+        let all = outgoing.send(receiver).map_err(lost)?;
+        Ok(if all { flow } else { Flow::Full })
     }
 
     /// Passes on what came along with the head, from where it lies. Most messages end there: `io::copy`, whose buffer is
@@ -246,7 +242,7 @@ impl Relay {
             let left = left - length as u64;
             // A pipe sends by itself, and first wants all out of the way that goes before.
             let more = left > 0 && from.socket.is_readable() && !self.is_for_pipe(left);
-            outgoing.push(piece, more, receiver).map_err(|error| RelayError::Receiver(error.into()))?;
+            outgoing.push(piece, more, receiver).map_err(lost)?;
             self.kept.add(piece);
             from.buffer.consume(length);
             self.moved += length as u64;
@@ -273,7 +269,6 @@ impl Relay {
         receiver: &mut Socket,
         outgoing: &mut Outgoing,
     ) -> Result<Flow, RelayError> {
-        let lost = |error: io::Error| RelayError::Receiver(error.into());
         let mut turn_left = TURN;
         loop {
             if !outgoing.send(receiver).map_err(lost)? || !pipe.empty(receiver).map_err(lost)? {
@@ -344,6 +339,10 @@ impl Relay {
         }
         Ok(())
     }
+}
+
+fn lost(error: io::Error) -> RelayError {
+    RelayError::Receiver(error.into())
 }
 
 fn is_slow(moved: u64, waited: Duration, rate: u64, grace: Duration) -> bool {

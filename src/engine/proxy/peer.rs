@@ -24,7 +24,7 @@ pub(super) struct Context<'a> {
     /// The one that the exchange which goes on began with, else the present one: a request that begins now begins with
     /// it.
     pub(super) site: Arc<Site>,
-    /// The route of the exchange that goes on in this turn.
+    /// The route of the exchange that goes on; `None` if it has none.
     pub(super) route: Option<Arc<Route>>,
     pub(super) worker: &'a mut Worker,
     /// When the turn began: near enough to now for every deadline.
@@ -36,6 +36,11 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether a backend gets the exchange: not if we answer it ourselves.
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.balancer.is_some())
+    }
+
     #[inline]
     pub(super) fn route(&self) -> &Route {
         self.route.as_deref().expect("an exchange that goes on has a route")

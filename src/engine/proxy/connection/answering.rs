@@ -10,7 +10,7 @@ use crate::proxy::error::Error;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::facts::{Facts, IdText};
 use crate::proxy::peer::{Context, Peer};
-use crate::proxy::routing::{Route, Site};
+use crate::proxy::routing::Route;
 use crate::settings::route::Action;
 use crate::settings::{Settings, deadline};
 use crate::socketserver::{Readiness, Ticket};
@@ -39,7 +39,7 @@ impl ClientConnection {
         let in_step = !matches!(error, Error::Client(_) | Error::Refused(_)) && exchange.is_request_read();
         let keep = in_step && exchange.may_keep() && !cx.worker.is_draining();
         let own_id = exchange.facts.id.text();
-        let how = delivery(&exchange, keep, &own_id, &cx.site);
+        let how = delivery(&exchange, keep, &own_id, cx);
         let id = how.id.and_then(|id| std::str::from_utf8(id.value).ok()).unwrap_or(&own_id);
         let bytes = answer::send_error(error, id, how, self.client.output.bytes());
         exchange.facts.bytes = bytes;
@@ -50,7 +50,7 @@ impl ClientConnection {
     pub(super) fn answer(&mut self, mut exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
         let keep = exchange.is_request_read() && exchange.may_keep() && !cx.worker.is_draining();
         let own_id = exchange.facts.id.text();
-        let how = delivery(&exchange, keep, &own_id, &cx.site);
+        let how = delivery(&exchange, keep, &own_id, cx);
         let out = self.client.output.bytes();
         let (status, reason, bytes) = match &cx.route().settings.action {
             Action::Redirect { to, status } => {
@@ -74,13 +74,13 @@ impl ClientConnection {
     pub(super) fn answer_options(&mut self, exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
         let keep = exchange.is_request_read() && exchange.may_keep() && !cx.worker.is_draining();
         let own_id = exchange.facts.id.text();
-        answer::send_options(delivery(&exchange, keep, &own_id, &cx.site), self.client.output.bytes());
+        answer::send_options(delivery(&exchange, keep, &own_id, cx), self.client.output.bytes());
         self.send_answer(exchange, keep, cx)
     }
 
     fn send_answer(&mut self, exchange: Box<Exchange>, keep: bool, cx: &mut Context<'_>) -> Then {
         log(&exchange, cx);
-        let settings = exchange.route.as_ref().map_or(cx.site.settings(), |route| &route.settings.settings);
+        let settings = cx.route.as_ref().map_or(cx.site.settings(), |route| &route.settings.settings);
         let telling = Telling::new(keep, &mut self.client, settings, cx.now);
         cx.handler.keep_exchange(exchange);
         self.tell(telling, cx)
@@ -165,15 +165,15 @@ impl Telling {
 }
 
 /// How an answer to this request goes out.
-fn delivery<'a>(exchange: &'a Exchange, keep: bool, own_id: &'a IdText, site: &'a Site) -> Delivery<'a> {
+fn delivery<'a>(exchange: &'a Exchange, keep: bool, own_id: &'a IdText, cx: &'a Context<'_>) -> Delivery<'a> {
     let mut how = Delivery::to(&exchange.request, keep);
-    how.id = site.id_for(&exchange.request, own_id.as_bytes());
+    how.id = cx.site.id_for(&exchange.request, own_id.as_bytes());
     if let Some(id) = &mut how.id
         && !is_plain(id.value)
     {
         id.value = own_id.as_bytes(); // An answer of ours repeats nothing that could be anything but an identification.
     }
-    if let Some(route) = &exchange.route {
+    if let Some(route) = &cx.route {
         how.edits = &route.settings.response_headers;
     }
     how

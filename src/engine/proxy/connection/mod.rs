@@ -84,12 +84,14 @@ impl ClientConnection {
     fn proceed(&mut self, wake: Wake, worker: &mut Worker) -> Then {
         let handler = Arc::clone(&self.handler);
         let now = Instant::now();
-        let site = if let Stage::Serving(exchange) = &mut self.stage { exchange.site.take() } else { None };
-        let site = site.unwrap_or_else(|| handler.site());
+        let (site, route) = match &mut self.stage {
+            Stage::Serving(exchange) => (exchange.site.take(), exchange.route.take()),
+            _ => (None, None),
+        };
         let mut cx = Context {
             handler: &handler,
-            site,
-            route: None,
+            site: site.unwrap_or_else(|| handler.site()),
+            route,
             worker,
             now,
             ready_since: wake.since,
@@ -116,6 +118,7 @@ impl ClientConnection {
         if let Stage::Serving(exchange) = &mut self.stage {
             exchange.rest(&mut cx);
             exchange.site = (!exchange.is_answered()).then_some(cx.site);
+            exchange.route = cx.route;
         }
         then
     }
@@ -182,6 +185,7 @@ impl ClientConnection {
 
     fn begin_exchange(&mut self, length: usize, limits: &HeadLimits, cx: &mut Context<'_>) -> Then {
         let mut exchange = cx.handler.new_exchange(self.client.address.ip(), cx.now);
+        cx.route = None;
         let waited = cx.ready_since.take().map_or(Duration::ZERO, |since| cx.now.saturating_duration_since(since));
         exchange.facts.queued = waited;
         cx.worker.note_request(exchange.facts.id.0);
@@ -201,7 +205,7 @@ impl ClientConnection {
         match request::max_forwards(&exchange.request) {
             Some(0) if exchange.request.method() == b"OPTIONS" => self.answer_options(exchange, cx),
             Some(0) => self.fail(exchange, &Error::Refused("trace-refused"), cx),
-            _ if exchange.is_forwarded() => {
+            _ if cx.is_forwarded() => {
                 self.stage = Stage::Serving(exchange);
                 Then::GoOn
             }
@@ -212,7 +216,6 @@ impl ClientConnection {
     /// Takes the present exchange as far as it goes.
     fn serve(&mut self, cx: &mut Context<'_>) -> Then {
         let Stage::Serving(exchange) = &mut self.stage else { return Then::GoOn };
-        cx.route.clone_from(&exchange.route);
         let step = exchange.advance(&mut self.client, cx);
         match step {
             Ok(Step::Wait(waiting)) => Then::Wait(Ticket {
@@ -242,9 +245,11 @@ impl ClientConnection {
         }
     }
 
-    /// The next request begins with what is set by then.
+    /// The next request begins with what is set by then: if it has to be waited for, its own turn will see to that.
     fn await_next(&mut self, cx: &mut Context<'_>) -> Then {
-        cx.site = cx.handler.site();
+        if !self.client.input.is_empty() || self.client.socket.is_readable() {
+            cx.site = cx.handler.site();
+        }
         self.stage = Stage::Head { since: cx.now };
         Then::GoOn
     }
@@ -269,7 +274,7 @@ impl ClientConnection {
 /// Tells what became of an exchange, and counts it: each comes here once, at its end.
 fn log(exchange: &Exchange, cx: &Context<'_>) {
     let facts = &exchange.facts;
-    let group = exchange.route.as_ref().and_then(|route| route.balancer.as_deref());
+    let group = cx.route.as_ref().and_then(|route| route.balancer.as_deref());
     group.map_or(cx.handler.unrouted(), LoadBalancer::tally).count(&Ending {
         status: facts.status.0,
         took: facts.took(cx.now),

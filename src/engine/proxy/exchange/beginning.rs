@@ -28,8 +28,7 @@ impl Exchange {
         self.framing = framing::of_request(head).map_err(Error::Client)?;
         self.upgrade = self.framing == BodyFraming::None && request::wants_websocket(head, &options);
         self.client = cx.site.client(client.address.ip(), head);
-        self.route = Some(Arc::clone(cx.site.route(head)?));
-        cx.route.clone_from(&self.route);
+        cx.route = Some(Arc::clone(cx.site.route(head)?));
         if !cx.route().admits(self.client) {
             return Err(Error::Denied);
         }

@@ -61,10 +61,10 @@ pub(super) struct Exchange {
     pub(super) request: RequestHead,
     pub(super) facts: Facts,
     framing: BodyFraming,
-    /// Where it goes; `None` if it has no route.
+    /// While it waits: where it goes. A turn has it in its context.
     pub(super) route: Option<Arc<Route>>,
-    /// While it waits for a response: what it began with, whatever the configuration is by now. A turn has it in its
-    /// context. A response that goes on for hours, as a tunnel may, needs it no more: it would keep up all old groups.
+    /// As well, until the response: what it began with, whatever the configuration is by now. A response that goes on for
+    /// hours, as a tunnel may, needs it no more: it would keep up all old groups.
     pub(super) site: Option<Arc<Site>>,
     /// Who the client is, after what a proxy that is believed said of it.
     pub(super) client: Option<IpAddr>,
@@ -144,11 +144,6 @@ impl Exchange {
         last.response.headers.clear();
         last.tried.clear();
         (self.request, self.response, self.tried) = (last.request, last.response, last.tried);
-    }
-
-    /// Whether a backend gets it: not if we answer it ourselves.
-    pub(super) fn is_forwarded(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.balancer.is_some())
     }
 
     /// Whether all of the request was read: if not, what follows on the connection is not the next request.

@@ -152,7 +152,8 @@ impl LoadBalancer {
     /// Python: `get_server` = `random.choice(server_list)`.
     #[must_use]
     pub fn get_server(&self, tried: &Tried, now: Instant) -> Choice {
-        let members = self.members();
+        // Not a copy of the Arc: each would be two more writes to what all workers look at, for each request.
+        let members = self.members.read().expect("no panic under the lock of members");
         for backups in [false, true] {
             let usable = members.usable(tried, &self.settings, backups, now);
             if let Some(claim) = members.choose(&usable, tried.key) {
