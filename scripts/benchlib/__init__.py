@@ -6,7 +6,7 @@ Read them in the order a measurement moves:
     process    programs started pinned to cores, their CPU time and memory, their end
     stage      the place of one run: cores, temporary folder, backends, proxies
     backends   the servers behind the proxies (sink.rs is the one that reads uploads)
-    proxies    how each proxy is told to do the same work
+    proxies    how each proxy is told to do the same work (relay.c is the one without HTTP, the yardstick)
     load       wrk, its Lua scripts, and a small client of our own
     cases      what is measured, and the targets
     measure    interleaved repetitions: CPU time per request, throughput, latency

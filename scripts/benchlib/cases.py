@@ -24,13 +24,15 @@ class Case:
     access_log: bool = False
     sink: bool = False
     """Whether the backend is the one that reads uploads."""
+    relayed: bool = False
+    """Whether each message is read in one piece, so that the bare relay can pass it on, too."""
     contents: bool = False
     """Whether moving contents is most of the work, so that the tuned peers are of interest."""
 
 
 def keep_alive(connections: int, target: float) -> Case:
     title = f"1 KiB keep-alive, {connections:,} connection{'s' if connections > 1 else ''}"
-    return Case(f"c{connections}", title, Load(connections=connections), target, p99_target=True)
+    return Case(f"c{connections}", title, Load(connections=connections), target, p99_target=True, relayed=True)
 
 
 def hop(backends: int) -> Case:
@@ -49,7 +51,7 @@ CASES = (
     keep_alive(512, 0.70),
     keep_alive(1000, 0.70),
     Case("new", "a new connection per request", Load(headers={"Connection": "close"}), 0.95),
-    Case("fields", "30 more header fields", Load(headers=FIELDS), 0.85),
+    Case("fields", "30 more header fields", Load(headers=FIELDS), 0.85, relayed=True),
     Case("log", "1 KiB keep-alive, 64 connections, access log", Load(), LOG_TARGET, access_log=True),
     Case("get64k", "64 KiB responses", Load("/64k"), 0.70, contents=True),
     Case("get1m", "1 MiB responses", Load("/1m", 16), 0.45, contents=True),

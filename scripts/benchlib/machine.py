@@ -19,6 +19,7 @@ NEEDED_FOR = {
     "wrk": "every measurement under load",
     "haproxy": "HAProxy as a peer",
     "caddy": "Caddy as a peer",
+    "cc": "the bare relay, which shows the least that a request takes (compiled from relay.c)",
     "rustc": "uploads and chunked contents (their backend is compiled from sink.rs)",
     "perf": "system calls per request (strace does instead)",
     "strace": "the names of the system calls",

@@ -7,6 +7,7 @@ stored on disk first; access log off, or on to a file. What is not named here st
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -52,6 +53,9 @@ class Running(NamedTuple):
     start_seconds: float
     """From the start of the process to its first answer."""
 
+
+# What is measured beside the proxies, where it can do their work: the least that it takes.
+YARDSTICK = "relay"
 
 # Room for connections beyond those of the clients: backends, the listener, the first request.
 SPARE = 256
@@ -203,6 +207,13 @@ def article(proxy_servers: int) -> Recipe:
     return command
 
 
+def relay(job: Job, port: int, folder: Path) -> Command:
+    """The yardstick: relay.c, which knows no HTTP."""
+    binary, source = folder / "relay", Path(__file__).with_name("relay.c")
+    subprocess.run([machine.find("cc") or "cc", "-O2", "-o", str(binary), str(source)], check=True, timeout=60)
+    return Command([str(binary), str(port), str(job.backends[0])], {})
+
+
 def known(footbridge_path: str | None, before_path: str | None) -> dict[str, Recipe]:
     """Every proxy that this machine can run, by name; footbridge first."""
     found: dict[str, Recipe] = {}
@@ -213,6 +224,8 @@ def known(footbridge_path: str | None, before_path: str | None) -> dict[str, Rec
     for name, command in (("nginx", nginx()), ("haproxy", haproxy()), ("caddy", caddy)):
         if machine.find(name):
             found[name] = command
+    if machine.find("cc"):
+        found[YARDSTICK] = relay
     return found
 
 

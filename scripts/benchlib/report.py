@@ -8,6 +8,7 @@ from .results import RIVALS, SUBJECT, CaseResult, Figure, Results
 
 LABELS = {
     "nginx": "nginx", "haproxy": "HAProxy", "caddy": "Caddy",
+    "relay": "bare relay",
     "nginx-tuned": "nginx, larger buffers", "haproxy-splice": "HAProxy, splicing",
 }
 NOTHING = "–"
