@@ -233,7 +233,7 @@ impl Backend {
         http.end_headers()?;
         let (method, target) = (request.method().escape_ascii(), request.target().escape_ascii());
         writeln!(http.wfile(), "{method} {target} {}", request.version.as_str())?;
-        for line in request.headers.iter() {
+        for line in &request.headers {
             writeln!(http.wfile(), "{}: {}", line.name.escape_ascii(), line.value.escape_ascii())?;
         }
         Ok(())

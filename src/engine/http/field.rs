@@ -72,6 +72,29 @@ fn is_spelled_like(name: &[u8], lower: &[u8]) -> bool {
         && rest.iter().zip(lower_rest).all(|(name, lower)| name | CASE == *lower)
 }
 
+/// Whether a name that is none of these could be taken for one of those that must not be pretended: CGI and its heirs make
+/// the same variable of `X-Forwarded-For` and of `X_Forwarded_For`, of `Content-Length` and of `Content_Length`. Most
+/// names are told by a letter.
+#[must_use]
+pub(super) fn looks_like_ours(name: &[u8]) -> bool {
+    match name.first() {
+        Some(b'X' | b'x') => starts_like(name, b"x-forwarded-") || is_like(name, b"x-real-ip"),
+        Some(b'C' | b'c') => is_like(name, b"content-length"),
+        Some(b'T' | b't') => is_like(name, b"transfer-encoding"),
+        _ => false,
+    }
+}
+
+fn is_like(name: &[u8], like: &[u8]) -> bool {
+    name.len() == like.len() && starts_like(name, like)
+}
+
+/// Whether a name begins with `prefix`, without case, and with underscores taken for hyphens.
+fn starts_like(name: &[u8], prefix: &[u8]) -> bool {
+    let like = |(byte, want): (&u8, &u8)| byte.eq_ignore_ascii_case(want) || (*byte == b'_' && *want == b'-');
+    name.len() >= prefix.len() && name.iter().zip(prefix).all(like)
+}
+
 /// What names of fields, methods and the like are made of: `1*tchar` (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(text: &[u8]) -> bool {

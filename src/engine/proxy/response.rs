@@ -100,8 +100,17 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &Fi
     out.push(b' ');
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
-    for line in head.headers.iter().filter(|line| !options.removes(line) && !edits.take_out(line.name)) {
-        append_line(&line, out);
+    let all_ordinary_stay = !options.names_fields() && edits.is_empty();
+    let mut lines = head.headers.iter();
+    loop {
+        if all_ordinary_stay {
+            out.extend_from_slice(lines.take_ordinary());
+        }
+        match lines.next() {
+            Some(line) if options.removes(&line) || edits.take_out(line.name) => {}
+            Some(line) => append_line(&line, out),
+            None => break,
+        }
     }
     append_via(head.version, out);
 }

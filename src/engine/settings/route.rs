@@ -90,10 +90,16 @@ impl FieldEdits {
     /// No changes.
     pub const NONE: &'static FieldEdits = &FieldEdits { set: Vec::new(), remove: Vec::new() };
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty()
+    }
+
     /// Whether the message's own lines of this name go.
     #[must_use]
     pub fn take_out(&self, name: &[u8]) -> bool {
-        if self.remove.is_empty() && self.set.is_empty() {
+        if self.is_empty() {
             return false;
         }
         let mut names = self.remove.iter().chain(self.set.iter().map(|(name, _)| name));
