@@ -2,8 +2,8 @@
 //!
 //! A worker that is done takes the next conversation from the ready queue. If the queue is empty and nobody polls, it
 //! becomes the *leader*: it takes the poller (owning it *is* leading), sleeps in it, moves all that can go on to the
-//! ready queue, accepts who has connected, gives the poller back and works itself. No thread exists for polling alone, nothing is handed from a
-//! poller to a worker, and a request costs no wake-up of a thread.
+//! ready queue, accepts who has connected, gives the poller back and works itself. No thread exists for polling alone,
+//! nothing is handed from a poller to a worker, and a request costs no wake-up of a thread.
 //!
 //! At most [`std::thread::available_parallelism`] workers run at once: more would only switch. A worker that is about to
 //! block says so ([`Worker::block`]), and another takes its turn meanwhile, a new one if all are blocked, up to a limit.
