@@ -189,7 +189,7 @@ pub struct FieldLines<'a> {
 
 impl<'a> FieldLines<'a> {
     /// Takes off those ordinary lines that come next and are spelled as we would spell them, in one piece: with 30 of
-    /// them a request takes 4 % less time than if each is looked at.
+    /// them a request takes 15 % fewer instructions than if each is looked at, which is 3 % of its time.
     #[inline]
     pub(crate) fn take_ordinary(&mut self) -> &'a [u8] {
         let length = self.rest.iter().take_while(|line| line.ordinary && line.plain).count();
