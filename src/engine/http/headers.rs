@@ -251,7 +251,7 @@ mod tests {
         loop {
             taken += str::from_utf8(lines.take_ordinary()).expect("ASCII");
             let Some(line) = lines.next() else { return taken };
-            taken += &format!("[{}]", str::from_utf8(line.name).expect("ASCII"));
+            taken.extend(["[", str::from_utf8(line.name).expect("ASCII"), "]"]);
         }
     }
 
