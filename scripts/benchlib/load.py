@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ def run_wrk(stage: Stage, load: Load, port: int, seconds: int, wrapper: tuple[st
     with pinned(stage.load_core):
         ran = subprocess.run(
             [*wrapper, *wrk_argv(stage, load, port, seconds)],
-            capture_output=True, text=True, timeout=seconds + 60, start_new_session=True,
+            capture_output=True, text=True, timeout=seconds + 60, preexec_fn=os.setpgrp,
         )
     return parse(load, ran.stdout, ran.stderr)
 

@@ -37,10 +37,12 @@ class Process:
         self.name = Path(argv[0]).name
         self.output = output
         with pinned(cores), open(output, "wb") as sink:
-            # A session of its own: Ctrl-C reaches the bench alone, which then ends things in order.
+            # A group of its own: Ctrl-C reaches the bench alone, which then ends things in order. Not a session: where
+            # Linux groups processes by session (sched_autogroup_enabled), wrk and the backends would have one half of
+            # the load core each, whatever they need, and the fastest proxy's p99 would be that of the scheduler.
             self.popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})}, start_new_session=True,
+                env={**os.environ, **(env or {})}, preexec_fn=os.setpgrp,
             )
 
     @property
@@ -74,8 +76,8 @@ class Process:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.popen.wait(GRACE_SECONDS)
         for pid in tree:
-            # The id may be free again, or another's by now, unless the process still is of our session.
-            if session_of(pid) == self.popen.pid:
+            # The id may be free again, or another's by now, unless the process still is of that group.
+            if group_of(pid) == self.popen.pid:
                 send(pid, signal.SIGKILL)
         self.popen.wait()
 
@@ -101,9 +103,9 @@ def stat_fields(pid: int) -> list[str]:
         return []
 
 
-def session_of(pid: int) -> int | None:
+def group_of(pid: int) -> int | None:
     fields = stat_fields(pid)
-    return int(fields[3]) if fields else None
+    return int(fields[2]) if fields else None
 
 
 def cpu_seconds(pid: int) -> float:
