@@ -210,7 +210,10 @@ def article(proxy_servers: int) -> Recipe:
 def relay(job: Job, port: int, folder: Path) -> Command:
     """The yardstick: relay.c, which knows no HTTP."""
     binary, source = folder / "relay", Path(__file__).with_name("relay.c")
-    subprocess.run([machine.find("cc") or "cc", "-O2", "-o", str(binary), str(source)], check=True, timeout=60)
+    try:
+        subprocess.run([machine.find("cc") or "cc", "-O2", "-o", str(binary), str(source)], check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotReady(f"it does not compile: {error}") from error
     return Command([str(binary), str(port), str(job.backends[0])], {})
 
 

@@ -198,12 +198,11 @@ pub struct BodyWriter<'a> {
 impl BodyWriter<'_> {
     fn write_content(&mut self, piece: &[u8]) -> io::Result<()> {
         self.kept.add(piece);
-        let mut all_sent = true;
         if self.chunked {
             append_hexadecimal(piece.len() as u64, self.outgoing.bytes());
             self.outgoing.bytes().extend_from_slice(b"\r\n");
         }
-        all_sent &= self.outgoing.push(piece, true, self.socket)?;
+        let all_sent = self.outgoing.push(piece, true, self.socket)?;
         if self.chunked {
             self.outgoing.bytes().extend_from_slice(b"\r\n");
         }

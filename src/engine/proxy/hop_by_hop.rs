@@ -2,6 +2,7 @@
 
 use crate::http::Field;
 use crate::http::headers::{FieldLine, Headers, list};
+use crate::settings::route::FieldEdits;
 
 /// What a message's Connection fields say.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,7 @@ pub struct ConnectionOptions<'a> {
     pub keep_alive: bool,
     /// `upgrade`: the Upgrade field is meant for us.
     pub upgrade: bool,
+    /// Other fields are named: they are for this connection only.
     names_fields: bool,
 }
 
@@ -35,10 +37,10 @@ impl<'a> ConnectionOptions<'a> {
         options
     }
 
-    /// Whether other fields are named: they are for this connection only.
+    /// Whether all ordinary lines stay: neither is one named here nor does the route edit any.
     #[must_use]
-    pub fn names_fields(&self) -> bool {
-        self.names_fields
+    pub fn leave_ordinary(&self, edits: &FieldEdits) -> bool {
+        !self.names_fields && edits.is_empty()
     }
 
     /// Whether a field line stays behind.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::error::Error;
 use super::hop_by_hop::ConnectionOptions;
-use crate::http::headers::{FieldLine, Headers};
+use crate::http::headers::{FieldLine, FieldLines, Headers};
 use crate::http::text::{append_address, append_decimal};
 use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
 use crate::settings::route::{FieldEdits, RouteSettings};
@@ -114,13 +114,9 @@ fn append_lines(
     let strips = !prefix(how.route.strip_prefix.as_deref()).is_empty();
     let stays =
         |line: &FieldLine<'_>| !options.removes(line) && !is_pretended(line, how.trusted) && !edits.take_out(line.name);
-    let all_ordinary_stay = !options.names_fields() && edits.is_empty();
+    let all_ordinary_stay = options.leave_ordinary(edits);
     let mut lines = head.headers.iter();
-    loop {
-        if all_ordinary_stay {
-            out.extend_from_slice(lines.take_ordinary());
-        }
-        let Some(line) = lines.next() else { break };
+    while let Some(line) = next_to_look_at(&mut lines, all_ordinary_stay, out) {
         match line.field {
             _ if !stays(&line) => {}
             // RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host.
@@ -261,6 +257,19 @@ pub(super) fn append_own(edits: &FieldEdits, name: &str, value: &[u8], out: &mut
     if !edits.take_out(name.as_bytes()) {
         append_field(name.as_bytes(), value, out);
     }
+}
+
+/// Passes ordinary lines on, if all of them stay, up to the next line that has to be looked at.
+#[inline]
+pub fn next_to_look_at<'a>(
+    lines: &mut FieldLines<'a>,
+    all_ordinary_stay: bool,
+    out: &mut Vec<u8>,
+) -> Option<FieldLine<'a>> {
+    if all_ordinary_stay {
+        out.extend_from_slice(lines.take_ordinary());
+    }
+    lines.next()
 }
 
 /// A field line of the message, as it is.

@@ -1,7 +1,7 @@
 //! Makes the head that is sent to the client out of the one that came from the backend.
 
 use super::hop_by_hop::ConnectionOptions;
-use super::request::{IdField, append_field, append_line, append_number_field, append_via};
+use super::request::{IdField, append_field, append_line, append_number_field, append_via, next_to_look_at};
 use crate::http::headers::trim;
 use crate::http::text::append_decimal;
 use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
@@ -100,16 +100,11 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &Fi
     out.push(b' ');
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
-    let all_ordinary_stay = !options.names_fields() && edits.is_empty();
+    let all_ordinary_stay = options.leave_ordinary(edits);
     let mut lines = head.headers.iter();
-    loop {
-        if all_ordinary_stay {
-            out.extend_from_slice(lines.take_ordinary());
-        }
-        match lines.next() {
-            Some(line) if options.removes(&line) || edits.take_out(line.name) => {}
-            Some(line) => append_line(&line, out),
-            None => break,
+    while let Some(line) = next_to_look_at(&mut lines, all_ordinary_stay, out) {
+        if !options.removes(&line) && !edits.take_out(line.name) {
+            append_line(&line, out);
         }
     }
     append_via(head.version, out);

@@ -26,7 +26,7 @@ use crate::settings::Checks as When;
 use crate::settings::group::{GroupSettings, Probe};
 use crate::settings::listen::ListenAddress;
 
-/// How often, at least, files are looked at, and whether a look-up is due.
+/// How often files and idle connections are looked at, and whether a look-up is due.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Checks of one group that go on at once: each backend that does not answer holds one up for the check's timeout.
@@ -108,14 +108,20 @@ fn publish<T: Tended>(group: &Weak<T>, discovery: &mut Discovery) {
 /// Files, checks and idle connections.
 fn keep_up<T: Tended>(group: &Weak<T>, discovery: &Mutex<Discovery>) {
     let mut checks = group.upgrade().and_then(|group| Checks::of(group.settings()));
+    let mut next_look = Instant::now() + TICK;
     loop {
-        thread::sleep(checks.as_ref().map_or(TICK, |checks| checks.are_due_in().min(TICK)));
+        let wakes = checks.as_ref().map_or(next_look, |checks| checks.due.min(next_look));
+        thread::sleep(wakes.saturating_duration_since(Instant::now()));
         let now = Instant::now();
         let Some(present) = group.upgrade() else { return };
-        present.sweep(now);
         if let Some(checks) = &mut checks {
             checks.begin(&present, now);
         }
+        if now < next_look {
+            continue;
+        }
+        next_look = now + TICK;
+        present.sweep(now);
         drop(present);
         let mut discovery = lock(discovery);
         if discovery.read_changed_files() {
@@ -141,10 +147,6 @@ impl Checks {
         let pool = threadpool::Builder::new().num_threads(CHECKERS).thread_name("check".to_owned());
         let pool = pool.thread_stack_size(STACK_BYTES).build();
         Some(Checks { probe, when, pool, under_way: Arc::default(), due: Instant::now(), random: rand::make_rng() })
-    }
-
-    fn are_due_in(&self) -> Duration {
-        self.due.saturating_duration_since(Instant::now())
     }
 
     /// Begins a check of each backend, if it is time.
