@@ -310,7 +310,7 @@ fn assert_leaves_nothing(backend: impl Fn() -> ScriptedBackend, fault: impl Fn(S
     let (before, threads) = (proxy.descriptors(), proxy.threads());
     go_wrong(proxy.address(), &fault);
     // Also the connections that are kept to the backend: it closes them, and the proxy has no use for them.
-    server.hang_up();
+    server.retire();
     eventually(
         || format!("{before:?} again, not {:?}", proxy.descriptors()),
         || is_no_more(&before, &proxy.descriptors()),
@@ -321,7 +321,7 @@ fn assert_leaves_nothing(backend: impl Fn() -> ScriptedBackend, fault: impl Fn(S
     let server = backend();
     let proxy = Served::to(server.address(), WORKERS, &[]);
     go_wrong(proxy.address(), &fault);
-    server.hang_up();
+    server.retire();
     proxy.wait_until_empty();
 }
 

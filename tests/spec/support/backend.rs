@@ -119,6 +119,8 @@ struct Log {
     requests: Mutex<Vec<Request>>,
     changed: Condvar,
     connections: Mutex<Vec<(Transcript, Weak<TcpStream>)>>,
+    /// Set and looked at by who holds `connections`.
+    retired: AtomicBool,
 }
 
 impl Log {
@@ -288,6 +290,14 @@ impl ScriptedBackend {
         }
     }
 
+    /// Closes all connections, and each that comes from now on. Heard by a request, too, that is still on its way here.
+    pub fn retire(&self) {
+        let connections = lock(&self.log.connections);
+        self.log.retired.store(true, Ordering::SeqCst);
+        drop(connections);
+        self.hang_up();
+    }
+
     fn wait(&self, deadline: Instant, is_enough: impl Fn(&[Request]) -> bool) -> Vec<Request> {
         let mut requests = lock(&self.log.requests);
         while !is_enough(&requests) {
@@ -327,6 +337,9 @@ where
         }
         let wire = Wire::new(stream);
         let mut connections = lock(&log.connections);
+        if log.retired.load(Ordering::SeqCst) {
+            continue;
+        }
         let number = connections.len();
         connections.push((wire.transcript().clone(), Arc::downgrade(wire.stream())));
         let mut connection = Connection { number, wire, log: Arc::clone(log), current: 0 };
