@@ -144,13 +144,6 @@ impl BodyReader<'_> {
                     *self.decoder = BodyDecoder::Done;
                     return Ok(0);
                 }
-                // In the middle of a chunk, and nothing buffered: its data need not pass through the buffer.
-                Piece::Partial if decoder.data_left() > 0 => {
-                    let most = usize::try_from(decoder.data_left()).unwrap_or(usize::MAX).min(target.len());
-                    let read = self.socket.try_read_slice(&mut target[..most])?;
-                    decoder.took(read);
-                    return if read == 0 { Err(MessageError::Incomplete) } else { Ok(read) };
-                }
                 Piece::Partial => {
                     if self.buffer.fill(self.socket)? == 0 {
                         return Err(MessageError::Incomplete);

@@ -78,12 +78,6 @@ impl ChunkedDecoder {
         }
     }
 
-    /// How many bytes of the present chunk's data are still to come.
-    #[must_use]
-    pub fn data_left(&self) -> u64 {
-        if let State::Data(left) = self.state { left } else { 0 }
-    }
-
     fn size_line(&mut self, bytes: &[u8]) -> Result<Piece, MessageError> {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             return if bytes.len() <= self.line_limit { Ok(Piece::Partial) } else { Err(bad_size()) };
