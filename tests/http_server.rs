@@ -141,6 +141,31 @@ fn a_client_that_goes_on_sending_what_was_refused_still_gets_the_answer() {
     assert!(said.ends_with("\r\n\r\n413 Content Too Large\n"), "{said}");
 }
 
+/// RFC 9112 §2.2: an empty line before a request is passed over. Cut between its CR and its LF it made the worker panic.
+#[test]
+fn an_empty_line_before_a_request_may_come_in_two_pieces() {
+    let server = Running::obedient();
+    for pieces in [&["\r\n"][..], &["\r", "\n"]] {
+        let mut client = server.connect();
+        client.set_nodelay(true).expect("TCP");
+        for piece in pieces {
+            client.write_all(piece.as_bytes()).expect("sent");
+            thread::sleep(Duration::from_millis(50)); // Not waited for: come together, they prove less.
+        }
+        client.write_all(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+        expect(&mut client, "HTTP/1.1 200 OK\r\n");
+    }
+}
+
+/// For so long a client may be slower than is asked for, and then no more, however long it may pause.
+#[test]
+fn a_client_that_sends_too_slowly_is_told_so_when_its_grace_is_over() {
+    let server = Running::with(2, &["timeouts.slow=50ms", "timeouts.body_idle=1h", "limits.min_rate=1000"]);
+    let mut client = server.connect();
+    client.write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1").expect("sent");
+    expect(&mut client, "HTTP/1.1 408 ");
+}
+
 /// More than any buffer on the way holds.
 const LARGE: usize = 8 * 1024 * 1024;
 

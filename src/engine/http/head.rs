@@ -13,6 +13,7 @@ use super::headers::{Headers, Span};
 use super::status::HttpStatus;
 use super::target;
 use crate::settings::Limits;
+use crate::socketserver::Buffer;
 
 /// No head has more field lines than this, whatever `limits.headers` says: the parser's table lies on the stack.
 pub const MOST_FIELD_LINES: usize = 1000;
@@ -87,10 +88,12 @@ pub struct HeadScan {
 }
 
 impl HeadScan {
-    /// Whether no line was seen yet.
-    #[must_use]
-    pub fn is_at_start(&self) -> bool {
-        self.lines == 0
+    /// Passes over one empty line before a head: some clients end a POST with one too many (RFC 9112 §2.2).
+    pub fn skip_empty_line(&mut self, input: &mut Buffer) {
+        if self.lines == 0 && input.unread().starts_with(b"\r\n") {
+            input.consume(2);
+            *self = HeadScan::default(); // It may have seen the CR already.
+        }
     }
 
     /// The length of the head at the beginning of `bytes`, once its blank line is there. `bytes` is what the last call

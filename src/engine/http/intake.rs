@@ -17,9 +17,6 @@ const DISCARD_BYTES: usize = 64 * 1024;
 /// And no longer than this: it holds a thread for nothing.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
-/// A client may be slower than `limits.min_rate` for so long.
-const SLOW_GRACE: Duration = Duration::from_secs(20);
-
 /// Reads a request's content. An end that comes early is an error.
 ///
 /// Python: `rfile`. Departs: framing is taken off, and what follows the content cannot be read.
@@ -93,11 +90,11 @@ impl Intake {
         Ok(read)
     }
 
-    /// Until when the next bytes must be there: soon, and, over all that was waited, at `limits.min_rate`.
+    /// Until when the next bytes must be there: soon, and, once `timeouts.slow` was waited in all, at `limits.min_rate`.
     fn deadline(&self, now: Instant, settings: &Settings) -> Instant {
         let idle = deadline(now, settings.timeouts.body_idle);
         let Some(earned) = self.received.checked_div(settings.limits.min_rate) else { return idle };
-        let allowed = SLOW_GRACE.saturating_add(Duration::from_secs(earned)).saturating_sub(self.waited);
+        let allowed = settings.timeouts.slow.saturating_add(Duration::from_secs(earned)).saturating_sub(self.waited);
         idle.min(deadline(now, allowed))
     }
 

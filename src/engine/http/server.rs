@@ -252,10 +252,7 @@ impl<H: DoMethod> Attended<H> {
         let limits = HeadLimits::of_request(&self.service.settings.limits);
         let http = &mut self.http;
         loop {
-            // RFC 9112 §2.2: some clients end a POST with an empty line too many.
-            if http.scan.is_at_start() && http.input.unread().starts_with(b"\r\n") {
-                http.input.consume(2);
-            }
+            http.scan.skip_empty_line(&mut http.input);
             if let Some(length) = http.scan.find_end(http.input.unread(), &limits)? {
                 return Ok(Some(length));
             }

@@ -129,7 +129,7 @@ impl ClientConnection {
     fn read_request(&mut self, since: Instant, cx: &mut Context<'_>) -> Then {
         let limits = HeadLimits::of_request(&cx.site.settings().limits);
         loop {
-            self.skip_empty_line();
+            self.scan.skip_empty_line(&mut self.client.input);
             match self.scan.find_end(self.client.input.unread(), &limits) {
                 Ok(Some(length)) => return self.begin_exchange(length, &limits, cx),
                 Ok(None) => {}
@@ -158,14 +158,6 @@ impl ClientConnection {
             false => Then::Wait(ticket),
             true if self.client.input.is_empty() => Then::End,
             true => self.refuse(MessageError::TimedOut, cx),
-        }
-    }
-
-    /// One empty line before a request is passed over: some clients end a POST with one too many (RFC 9112 §2.2).
-    fn skip_empty_line(&mut self) {
-        if self.scan.is_at_start() && self.client.input.unread().starts_with(b"\r\n") {
-            self.client.input.consume(2);
-            self.scan = HeadScan::default(); // It may have seen the CR already.
         }
     }
 
