@@ -10,7 +10,9 @@ Read them in the order a measurement moves:
     load       wrk, its Lua scripts, and a small client of our own
     cases      what is measured, and the targets
     measure    interleaved repetitions: CPU time per request, throughput, latency
+    results    what was measured, as it is kept in a file and read again
     figures    what is not a load: memory, system calls, instructions, size, start
+    trace      the system calls of a running proxy, counted
     report     the Markdown tables, with ratios and verdicts
     plot       the ratios as an SVG
     article    the Python pair that footbridge grew out of
