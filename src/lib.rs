@@ -18,8 +18,8 @@
 //! 5. **The framing.** [`http::framing`] decides where the content ends, once. What could be read in two ways is
 //!    answered with 400 ([`proxy::answer`]) and reaches no backend.
 //! 6. **The route.** [`proxy::routing`] finds it by host and path; it names the group of backends, limits and changes.
-//! 7. **The backend.** [`proxy::load_balancer`] chooses one; [`proxy::backend`] has an idle connection to it, or
-//!    connects.
+//! 7. **The backend.** [`proxy::load_balancer`] chooses one; [`proxy::backend`] has an idle connection to it. If
+//!    not, one is asked for, and the exchange waits for it in the room.
 //! 8. **The request as it goes on.** [`proxy::request`] makes the head for the backend: hop-by-hop fields out
 //!    ([`proxy::hop_by_hop`]), Via and X-Forwarded in, everything else as it came.
 //! 9. **Sending.** [`proxy::exchange`] sends the head, and [`http::relay`] the content, with `std::io::copy` between a
@@ -33,7 +33,7 @@
 //!
 //! # The layers
 //!
-//! Imports point down only. [`proxy`] knows no sockets, [`http`] knows no proxy, [`socketserver`] knows no HTTP.
+//! Imports point down only. [`proxy`] makes no system call, [`http`] knows no proxy, [`socketserver`] knows no HTTP.
 //! [`settings`] holds every timeout and limit, with the reason for each.
 //!
 //! # A reverse proxy
@@ -49,7 +49,7 @@
 //! let settings = Settings::default();
 //! let workers = Workers::new("worker", 8)?;
 //! let target = LoadBalancer::new(["127.0.0.1:3000"], None, &settings);
-//! let handler = Arc::new(ReverseProxyHandler::new(Arc::new(target), settings));
+//! let handler = Arc::new(ReverseProxyHandler::new(Arc::new(target), &settings));
 //! let server = TcpServer::bind("127.0.0.1:0", handler, &workers)?;
 //! println!("listening on {}", server.address());
 //! # let stop = server.shutdown_handle();

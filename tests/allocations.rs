@@ -73,7 +73,7 @@ fn proxy() -> SocketAddr {
     let settings = Settings::default();
     let workers = Workers::new("worker", 4).expect("a poller");
     let balancer = LoadBalancer::new([backend().to_string()], Some(1), &settings);
-    let handler = Arc::new(ReverseProxyHandler::new(Arc::new(balancer), settings));
+    let handler = Arc::new(ReverseProxyHandler::new(Arc::new(balancer), &settings));
     let server = TcpServer::bind("127.0.0.1:0", handler, &workers).expect("a free port");
     let address = server.address();
     thread::spawn(move || server.serve_forever());

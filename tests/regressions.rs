@@ -14,7 +14,7 @@ fn answer_to(pieces: &[&str]) -> String {
     let backend = TcpListener::bind("127.0.0.1:0").unwrap();
     let name = backend.local_addr().unwrap().to_string();
     let balancer = Arc::new(LoadBalancer::new([name], Some(1), &Settings::default()));
-    let handler = Arc::new(ReverseProxyHandler::new(balancer, Settings::default()));
+    let handler = Arc::new(ReverseProxyHandler::new(balancer, &Settings::default()));
     let server = TcpServer::bind("127.0.0.1:0", handler, &Workers::new("worker", 2).unwrap()).unwrap();
     let (address, stop) = (server.address(), server.shutdown_handle());
     let serving = thread::spawn(move || server.serve_forever());

@@ -59,10 +59,12 @@ fn what_is_wrong_with_a_request_has_a_name() {
 #[test]
 fn what_is_wrong_with_a_response_has_a_name() {
     let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000));
-    let rows: [(&str, &str, Answer); 6] = [
+    let long_line = format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(70_000));
+    let rows: [(&str, &str, Answer); 7] = [
         ("answers and closes", "", (502, "backend-closed-early", "http_response_incomplete")),
         ("answers and closes", "HTTP/1.1 200 O", (502, "backend-closed-early", "http_response_incomplete")),
         ("answers and closes", "garbage\r\n\r\n", (502, "bad-response", "http_protocol_error")),
+        ("answers and closes", &long_line, (502, "response-head-too-large", "http_response_header_section_size")),
         ("answers and closes", &long, (502, "response-head-too-large", "http_response_header_section_size")),
         ("resets", "", (502, "backend-reset", "connection_terminated")),
         ("says nothing", "", (504, "backend-too-slow", "http_response_timeout")),

@@ -38,6 +38,22 @@ fn a_refusing_backend_gets_502() {
     }
 }
 
+/// The log has the system's words, and the request's identification: with it the access line is found.
+#[test]
+fn the_log_says_how_a_backend_failed_and_at_which_request() {
+    let reset = format!("the connection failed: {}", std::io::Error::from(rustix::io::Errno::CONNRESET));
+    for (backend, words) in [
+        (ScriptedBackend::resetting(), &*reset),
+        (ScriptedBackend::closing_without_a_byte(), "the connection ended inside the message"),
+    ] {
+        let mut proxy = Proxy::to(&backend);
+        assert_eq!(proxy.send("GET / HTTP/1.1\r\nHost: a.test\r\nX-Request-Id: a\"b\r\n\r\n").reply().status(), 502);
+        let line = format!("WARN backend {}: {words} (id=a\\x22b)\n", backend.address());
+        let ended = proxy.end();
+        assert!(ended.stderr.contains(&line) && ended.stdout.contains(" id=a\\x22b"), "{line} is not in {ended:?}");
+    }
+}
+
 /// RFC 9110 §15.6.3: all the ways not to answer.
 #[test]
 fn a_backend_that_does_not_answer_in_http_gets_502() {

@@ -51,6 +51,12 @@ impl MessageError {
         }
     }
 
+    /// Whether the connection ended or broke, rather than bringing something wrong.
+    #[must_use]
+    pub fn is_disconnect(&self) -> bool {
+        matches!(self, MessageError::Incomplete | MessageError::Io(_))
+    }
+
     /// The defect in one word: for the access log, metrics and the answer.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -72,20 +78,15 @@ impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MessageError::Malformed(reason) => write!(f, "malformed message: {reason}"),
-            MessageError::Io(_) => f.write_str("the connection failed"),
+            MessageError::Incomplete => f.write_str("the connection ended inside the message"),
+            MessageError::TimedOut => f.write_str("its time was over"),
+            MessageError::Io(error) => write!(f, "the connection failed: {error}"),
             other => f.write_str(other.reason()),
         }
     }
 }
 
-impl std::error::Error for MessageError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            MessageError::Io(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for MessageError {}
 
 impl From<io::Error> for MessageError {
     fn from(error: io::Error) -> MessageError {

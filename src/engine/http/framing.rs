@@ -23,6 +23,14 @@ pub enum BodyFraming {
     UntilClose,
 }
 
+impl BodyFraming {
+    /// Whether more than `limit` bytes are announced.
+    #[must_use]
+    pub fn exceeds(self, limit: u64) -> bool {
+        matches!(self, BodyFraming::Length(length) if length > limit)
+    }
+}
+
 /// How long a request's content is.
 ///
 /// # Errors

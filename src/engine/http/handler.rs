@@ -15,7 +15,7 @@ use super::head::{HeadLimits, HeadScan};
 use super::intake::{Intake, RequestContent};
 use super::reply::{Asker, Reply, ResponseContent};
 use super::server::DoMethod;
-use super::{BodyFraming, Field, HttpStatus, HttpVersion, MessageError, RequestHead, date, framing, host};
+use super::{Field, HttpStatus, HttpVersion, MessageError, RequestHead, date, framing, host};
 use crate::escape::Quoted;
 use crate::settings::Settings;
 use crate::socketserver::{Buffer, PeerAddress, Socket};
@@ -131,11 +131,10 @@ impl BaseHttpRequestHandler {
         self.close |= !wants_keep_alive(&request);
         host::check(&request)?;
         let framing = framing::of_request(&request)?;
-        if matches!(framing, BodyFraming::Length(length) if length > limits.body) {
+        if framing.exceeds(limits.body) {
             return Err(MessageError::ContentTooLarge);
         }
-        let expects = request.version == HttpVersion::Http11 && request.headers.lists(Field::Expect, "100-continue");
-        self.intake = Intake::new(framing, expects, limits);
+        self.intake = Intake::new(framing, request.expects_continue(), limits);
         Ok(request)
     }
 

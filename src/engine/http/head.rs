@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, ParserConfig, Status};
 
 use super::error::MessageError;
+use super::field::Field;
 use super::headers::{Headers, Span};
 use super::status::HttpStatus;
 use super::target;
@@ -169,6 +170,12 @@ impl RequestHead {
         self.target = Span::of(target, head);
         self.headers.keep(head, parsed.headers);
         Ok(())
+    }
+
+    /// Whether the client sends its content only when it is told to (RFC 9110 §10.1.1). HTTP/1.0 knows no interim responses.
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.version == HttpVersion::Http11 && self.headers.lists(Field::Expect, "100-continue")
     }
 
     /// The method, a token; compared with case (RFC 9110 §9.1).

@@ -10,7 +10,7 @@
 //! | [`framing`] | where a message's content ends: decided once |
 //! | [`chunked`] | takes the chunked coding off |
 //! | [`body`] | takes the framing off content, and puts it on |
-//! | [`relay`] | moves content from one connection to another |
+//! | [`relay`], `kept` | moves content from one connection to another; keeps a copy while it may have to be sent again |
 //! | [`trailer`] | trailer fields that may be passed on |
 //! | [`server`] | [`HttpServer`](server::HttpServer), [`DoMethod`](server::DoMethod): the server side for plain blocking handlers |
 //! | [`handler`], `intake`, `reply` | [`BaseHttpRequestHandler`](handler::BaseHttpRequestHandler): a request read, a response made |

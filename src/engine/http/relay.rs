@@ -46,7 +46,7 @@ pub enum Flow {
     /// The receiver takes no more so far.
     Full,
     /// It has moved much, and others should have a turn.
-    Turn,
+    GiveWay,
     /// All is sent, to the last byte of the framing.
     Done,
 }
@@ -277,7 +277,7 @@ impl Relay {
             }
             let BodyDecoder::Length(left) = self.decoder else { return Ok(Flow::Done) };
             if turn_left == 0 {
-                return Ok(Flow::Turn);
+                return Ok(Flow::GiveWay);
             }
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(turn_left);
             match pipe.fill(sender, most) {
@@ -325,7 +325,7 @@ impl Relay {
             (Err(_), Some(error), _) => Err(RelayError::Sender(error)),
             (Err(_), _, Some(error)) => Err(RelayError::Receiver(error)),
             (Err(_), None, None) if full.get() => Ok(Flow::Full),
-            (Err(_), None, None) if turn_is_over => Ok(Flow::Turn),
+            (Err(_), None, None) if turn_is_over => Ok(Flow::GiveWay),
             (Err(_), None, None) => Ok(Flow::Dry),
         }
     }

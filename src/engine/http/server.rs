@@ -57,7 +57,7 @@ const OWN_WORKERS: usize = 16;
 
 /// After our last word, so much longer the client may go on sending: closing at once would reset the connection and
 /// take the answer from under its eyes (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Answers requests of every method.
 ///
@@ -216,7 +216,7 @@ impl<H: DoMethod> Conversation for Attended<H> {
     fn resume(mut self: Box<Self>, wake: Wake, worker: &mut Worker) -> Next {
         self.http.connection.note(wake.own);
         worker.lend(&mut self.http.input);
-        let then = self.handle(wake.draining, worker);
+        let then = self.handle(wake.leave, worker);
         worker.take_back(&mut self.http.input);
         match then {
             Then::Wait(ticket) => Next::Wait(self, ticket),

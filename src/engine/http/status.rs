@@ -1,6 +1,6 @@
-//! Status codes: any of three digits may pass; those that we send ourselves have names.
+//! Status codes: all from 100 to 599 may pass; those that we send ourselves have names.
 
-/// A status code, 100 to 999.
+/// A status code, 100 to 599.
 ///
 /// Python: `http.HTTPStatus`. Departs: not a closed set, since an intermediary passes on codes it has never heard of.
 #[doc(alias = "HTTPStatus")]
@@ -21,7 +21,6 @@ impl HttpStatus {
     pub const REQUEST_TIMEOUT: HttpStatus = HttpStatus(408);
     pub const CONTENT_TOO_LARGE: HttpStatus = HttpStatus(413);
     pub const URI_TOO_LONG: HttpStatus = HttpStatus(414);
-    pub const EXPECTATION_FAILED: HttpStatus = HttpStatus(417);
     pub const REQUEST_HEADER_FIELDS_TOO_LARGE: HttpStatus = HttpStatus(431);
     pub const CLIENT_CLOSED_REQUEST: HttpStatus = HttpStatus(499);
     pub const INTERNAL_SERVER_ERROR: HttpStatus = HttpStatus(500);

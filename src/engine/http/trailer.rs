@@ -52,9 +52,9 @@ fn may_trail(name: &str) -> bool {
     const NEVER_ANY: [&str; 2] = ["if-", "x-forwarded-"];
     let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let is_ours = !matches!(Field::named(name.as_bytes()), Field::Other | Field::Referer | Field::UserAgent);
-    let looks_like_ours = name.contains('_');
+    let may_look_like_ours = name.contains('_'); // CGI makes X-Real-IP of X_Real_IP.
     !is_ours
-        && !looks_like_ours
+        && !may_look_like_ours
         && !NEVER_ANY.iter().any(|prefix| begins(prefix))
         && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
 }

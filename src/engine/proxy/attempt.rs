@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::backend::{Claim, Forwarded};
+use super::backend::{BackendConnection, Claim};
 use crate::http::client::HttpConnection;
 use crate::settings::deadline;
 use crate::socketserver::{Connecting, Readiness, Token, Unfinished, Worker};
@@ -23,7 +23,7 @@ pub(super) struct Attempt {
 /// How an attempt stands.
 #[derive(Debug)]
 pub(super) enum Progress {
-    Connected(Forwarded),
+    Connected(BackendConnection),
     Waits(Attempt),
     /// None of its addresses answered; what the last one said.
     Failed(Claim, io::Error),
@@ -90,5 +90,5 @@ fn ask(
 
 fn connected(claim: Claim, socket: crate::socketserver::Socket, took: Duration) -> Progress {
     let connection = HttpConnection::new(socket);
-    Progress::Connected(Forwarded { connection, reused: false, connect_time: Some(took), claim })
+    Progress::Connected(BackendConnection { connection, reused: false, connect_time: Some(took), claim })
 }

@@ -49,7 +49,7 @@ struct Idle {
 
 /// A connection to a backend, for one exchange. Dropping it closes it; `release` keeps it.
 #[derive(Debug)]
-pub struct Forwarded {
+pub struct BackendConnection {
     /// The connection.
     pub connection: HttpConnection,
     /// Whether it has served an exchange before: if so, the backend may have closed it without our knowing.
@@ -198,8 +198,8 @@ impl Backend {
         closed.len()
     }
 
-    /// Closes connections that have been idle for too long or were closed by the backend. Returns how many stay.
-    pub(super) fn sweep(&self, now: Instant) -> usize {
+    /// Closes connections that have been idle for too long or were closed by the backend.
+    pub(super) fn sweep(&self, now: Instant) {
         let mut closed = Vec::new();
         let mut idle = self.idle();
         let mut index = 0;
@@ -210,10 +210,8 @@ impl Backend {
                 index += 1;
             }
         }
-        let left = idle.len();
         drop(idle);
         drop(closed); // Closing is a system call each: not under the lock.
-        left
     }
 }
 
@@ -225,7 +223,7 @@ impl fmt::Display for Backend {
     }
 }
 
-impl Forwarded {
+impl BackendConnection {
     /// Whose connection it is.
     #[must_use]
     pub fn backend(&self) -> &Arc<Backend> {

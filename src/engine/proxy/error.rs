@@ -97,7 +97,9 @@ impl Error {
             Error::Backend(MessageError::TimedOut) => "http_response_timeout",
             Error::Backend(MessageError::Incomplete) => "http_response_incomplete",
             Error::Backend(MessageError::Io(_)) => "connection_terminated",
-            Error::Backend(MessageError::HeadTooLarge) => "http_response_header_section_size",
+            Error::Backend(MessageError::HeadTooLarge | MessageError::RequestLineTooLong) => {
+                "http_response_header_section_size"
+            }
             Error::Backend(_) => "http_protocol_error",
             Error::NoBackend => "destination_unavailable",
             Error::NoAddress => "dns_error",

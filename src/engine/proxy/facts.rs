@@ -68,8 +68,6 @@ pub(super) struct Facts {
     pub(super) connect: Option<Duration>,
     /// From the start to the response's head.
     pub(super) first: Option<Duration>,
-    /// When the turn began in which the response's head came.
-    pub(super) first_at: Instant,
     pub(super) reason: &'static str,
 }
 
@@ -85,7 +83,6 @@ impl Facts {
             queued: Duration::ZERO,
             connect: None,
             first: None,
-            first_at: started,
             reason: NO_REASON,
         }
     }
@@ -94,13 +91,6 @@ impl Facts {
     pub(super) fn respond(&mut self, status: HttpStatus, now: Instant) {
         self.status = status;
         self.first = Some(now.saturating_duration_since(self.started));
-        self.first_at = now;
-    }
-
-    /// How long it took, for the metrics: to the beginning of its last turn, which is shorter than a bucket is wide.
-    /// Mostly that is the turn in which the head came, and nothing has to be computed.
-    pub(super) fn took(&self, now: Instant) -> Duration {
-        self.first.filter(|_| self.first_at == now).unwrap_or_else(|| now.saturating_duration_since(self.started))
     }
 
     /// It failed.

@@ -36,6 +36,14 @@ pub struct Member {
     pub settings: ServerSettings,
 }
 
+impl Member {
+    /// Whether new requests may go to it.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        !self.settings.drain && self.backend.health.is_up()
+    }
+}
+
 impl Members {
     /// What was found, with the backends of `before` where they are the same.
     pub(super) fn new(

@@ -3,11 +3,14 @@
 //! | file | idea |
 //! |---|---|
 //! | [`reverse_proxy`] | [`ReverseProxyHandler`]: what all connections share |
-//! | [`connection`] | one client's connection: requests one after the other |
+//! | [`connection`], [`peer`] | one client's connection: requests one after the other; what a turn works with |
 //! | [`exchange`] | one request and its response |
 //! | [`routing`] | which route a request takes: [`Site`] |
 //! | [`request`], [`response`], [`hop_by_hop`] | which fields are passed on, and which are made anew |
-//! | [`load_balancer`], [`backend`] | which backend; its connections |
+//! | [`load_balancer`], [`members`], `policy`, `affinity` | which backend |
+//! | [`backend`], `attempt` | its connections; one that is being made |
+//! | `line`, `budget` | requests that wait for a place; how many may be sent again |
+//! | [`health`], [`upkeep`] | which backends are well; checks, names and lists |
 //! | [`tunnel`] | a WebSocket: bytes both ways |
 //! | [`error`], [`answer`] | what failed, and what the client is told |
 //! | [`facts`] | what the log is told |
@@ -37,7 +40,7 @@
 //! let one = LoadBalancer::new([target.address().to_string()], None, &Settings::default());
 //! std::thread::spawn(move || target.serve_forever());
 //!
-//! let handler = ReverseProxyHandler::new(Arc::new(one), Settings::default());
+//! let handler = ReverseProxyHandler::new(Arc::new(one), &Settings::default());
 //! let proxy = TcpServer::bind("127.0.0.1:0", Arc::new(handler), &Workers::new("proxy", 4)?)?;
 //! let address = proxy.address();
 //! std::thread::spawn(move || proxy.serve_forever());
@@ -77,7 +80,7 @@
 //!     std::thread::spawn(move || backend.serve_forever());
 //! }
 //! let three = LoadBalancer::new(addresses, Some(7), &Settings::default());
-//! let handler = ReverseProxyHandler::new(Arc::new(three), Settings::default());
+//! let handler = ReverseProxyHandler::new(Arc::new(three), &Settings::default());
 //! // ... and on as above
 //! # let proxy = TcpServer::bind("127.0.0.1:0", Arc::new(handler), &Workers::new("proxy", 4)?)?;
 //! # let address = proxy.address();

@@ -62,7 +62,7 @@ pub struct Forwarding<'a> {
 /// [`Error::Client`] or [`Error::Refused`].
 pub fn check_request(head: &RequestHead) -> Result<(), Error> {
     if head.method() == b"CONNECT" {
-        return Err(Error::Refused("connect-refused")); // RFC 9110 §9.3.6: we are no forward proxy.
+        return Err(Error::Refused("connect-method")); // RFC 9110 §9.3.6: we are no forward proxy.
     }
     host::check(head).map_err(Error::Client)
 }

@@ -42,9 +42,8 @@ pub struct ReverseProxyHandler {
 impl ReverseProxyHandler {
     /// A proxy in front of the backends of `balancer`, which may be shared.
     #[must_use]
-    #[allow(clippy::needless_pass_by_value, reason = "it is kept, in parts")]
-    pub fn new(balancer: Arc<LoadBalancer>, settings: Settings) -> ReverseProxyHandler {
-        ReverseProxyHandler::with_site(Site::of_one(balancer, &settings))
+    pub fn new(balancer: Arc<LoadBalancer>, settings: &Settings) -> ReverseProxyHandler {
+        ReverseProxyHandler::with_site(Site::of_one(balancer, settings))
     }
 
     /// A proxy with groups and routes.

@@ -49,7 +49,8 @@ pub struct Timeouts {
     /// Connecting to one address of a backend. Default 4 s: covers SYN retransmits at 1 s and 3 s. Then the next
     /// backend is tried; after the last, 504. Cannot be off.
     pub connect: Duration,
-    /// From the request's last byte to the backend's response head. Default 60 s; it costs no worker. Then 504.
+    /// From the request's last byte, or the last interim response, to the backend's response head; and for how long the
+    /// backend may take nothing of the request's content. Default 60 s; it costs no worker. Then 504.
     pub response: Duration,
     /// Between two reads of a response's content; `text/event-stream` uses [`tunnel`](Self::tunnel). Default 60 s.
     /// Then the connection is cut, without a final chunk: never a fake end.

@@ -1,4 +1,4 @@
-//! Bytes that were received and not used yet.
+//! Bytes that were received and not used yet, [`Buffer`], and bytes that wait to be sent, [`Outgoing`].
 
 use std::io;
 
@@ -109,7 +109,7 @@ pub struct Outgoing {
 }
 
 /// Room to gather in, and to receive: two pieces of `std::io::copy`, of 8 KiB each, with the lines around them as chunks.
-pub(super) const ROOM: usize = 16 * 1024 + 64;
+pub(super) const BUFFER_BYTES: usize = 16 * 1024 + 64;
 
 impl Outgoing {
     /// The bytes, to append to.
@@ -146,7 +146,7 @@ impl Outgoing {
     /// As [`Outgoing::send`].
     pub fn push(&mut self, piece: &[u8], more: bool, socket: &mut Socket) -> io::Result<bool> {
         let waiting = self.bytes.len();
-        if waiting + piece.len() <= ROOM {
+        if waiting + piece.len() <= BUFFER_BYTES {
             self.bytes.extend_from_slice(piece);
             return Ok(true);
         }
@@ -192,10 +192,10 @@ mod tests {
     fn pieces_gather_until_they_are_much_and_then_leave_whole() {
         for (pieces, left) in [
             (&[1, 2, 3][..], 6),
-            (&[ROOM][..], ROOM),
-            (&[ROOM, 1][..], 0),
-            (&[200, ROOM][..], 0),
-            (&[200, ROOM, 7][..], 7),
+            (&[BUFFER_BYTES][..], BUFFER_BYTES),
+            (&[BUFFER_BYTES, 1][..], 0),
+            (&[200, BUFFER_BYTES][..], 0),
+            (&[200, BUFFER_BYTES, 7][..], 7),
         ] {
             let (received, kept) = pushed(pieces, false);
             assert_eq!((received.len(), kept), (pieces.iter().sum(), left), "{pieces:?}");
@@ -204,9 +204,12 @@ mod tests {
 
     #[test]
     fn something_is_left_to_be_sent_behind_what_may_wait_for_more() {
-        for (pieces, left) in
-            [(&[ROOM, 1][..], 1), (&[200, ROOM][..], 1), (&[200, ROOM, 7][..], 8), (&[ROOM, 0, 9, 0][..], 1)]
-        {
+        for (pieces, left) in [
+            (&[BUFFER_BYTES, 1][..], 1),
+            (&[200, BUFFER_BYTES][..], 1),
+            (&[200, BUFFER_BYTES, 7][..], 8),
+            (&[BUFFER_BYTES, 0, 9, 0][..], 1),
+        ] {
             let (received, held_back) = pushed(pieces, true);
             let in_order = (0..).zip(pieces).flat_map(|(byte, length)| vec![byte; *length]);
             assert!(received == in_order.collect::<Vec<_>>(), "{pieces:?}: all of it, in order");

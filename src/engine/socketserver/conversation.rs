@@ -53,8 +53,8 @@ pub struct Wake {
     pub other: Readiness,
     /// Since when it could have gone on, had a worker been free.
     pub since: Option<Instant>,
-    /// The server stops, and the conversation was idle: it should end.
-    pub draining: bool,
+    /// The server stops, or needs the connection's place: if it is idle, it should end.
+    pub leave: bool,
 }
 
 /// A conversation that holds its worker from beginning to end: `serve` may block as it likes.

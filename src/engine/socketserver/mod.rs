@@ -11,7 +11,7 @@
 //! | [`workers`], [`worker`] | the pool: [`Workers`]; one of its threads: [`Worker`] |
 //! | [`census`] | who does what: [`Census`] |
 //! | [`crew`] | how the threads take turns at polling and working |
-//! | [`room`] | who waits where, and for what |
+//! | [`room`], [`readiness`] | who waits where, and for what |
 //! | [`buffer`] | bytes received and not used, bytes to be sent |
 //! | [`connecting`] | a connection that is being made |
 //! | [`splice`] | socket to socket inside the kernel |

@@ -1,6 +1,6 @@
 //! What a socket is ready for: a small set of bits, made from the poller's events.
 
-use std::ops::{BitAnd, BitOr, BitOrAssign};
+use std::ops::{BitOr, BitOrAssign};
 
 /// A set of things that an edge told about a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,13 +42,6 @@ impl BitOr for Readiness {
 impl BitOrAssign for Readiness {
     fn bitor_assign(&mut self, other: Readiness) {
         self.0 |= other.0;
-    }
-}
-
-impl BitAnd for Readiness {
-    type Output = Readiness;
-    fn bitand(self, other: Readiness) -> Readiness {
-        Readiness(self.0 & other.0)
     }
 }
 

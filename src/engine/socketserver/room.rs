@@ -121,7 +121,7 @@ impl Room {
         let heard = self.heard(&ticket);
         let at = ticket.at.place();
         if heard || (self.draining && ticket.idle_since.is_some()) {
-            let wake = Wake { draining: self.draining, ..self.collect(&ticket) };
+            let wake = Wake { leave: self.draining, ..self.collect(&ticket) };
             return Some(Ready { conversation, wake });
         }
         if self.next_check.is_none_or(|check| ticket.deadline < check) {
@@ -213,7 +213,7 @@ impl Room {
         self.draining = true;
         for seat in 0..self.places.len() {
             if self.places[seat].guest.as_ref().is_some_and(|guest| guest.ticket.idle_since.is_some()) {
-                let why = Wake { draining: true, ..Wake::default() };
+                let why = Wake { leave: true, ..Wake::default() };
                 self.rouse(seat, now, why);
             }
         }
@@ -226,7 +226,7 @@ impl Room {
             Some((ticket.idle_since.filter(|since| *since <= now)?, ticket.at))
         };
         let Some((_, seat)) = self.places.iter().filter_map(idle).min_by_key(|(since, _)| *since) else { return false };
-        self.rouse(seat.place(), now, Wake { draining: true, ..Wake::default() });
+        self.rouse(seat.place(), now, Wake { leave: true, ..Wake::default() });
         true
     }
 

@@ -1,9 +1,9 @@
 //! A connected socket that can be tried without blocking, waited for in the room, or simply blocked on.
 //!
-//! The stream stays in std's blocking mode. `try_` methods pass `MSG_DONTWAIT` with the call, so no mode has to be
-//! switched and one socket serves both manners: the reverse proxy tries and then waits in the
-//! [waiting room](super::room), a plain handler reads and writes through [`std::io::Read`] and [`std::io::Write`]
-//! until its deadline.
+//! The reverse proxy tries and then waits in the [waiting room](super::room); a plain handler reads and writes through
+//! [`std::io::Read`] and [`std::io::Write`] until its deadline. Both work whether the stream is in blocking mode, as when
+//! it was accepted, or not, as when it is still being connected: `try_` methods pass `MSG_DONTWAIT` with the call, and
+//! blocking ones poll first. Only `splice` has to switch it.
 //!
 //! The socket remembers what the last call told: after a read that got less than it had room for, there is nothing
 //! more until the next edge, and [`Socket::try_read`] says so without asking the kernel again.
@@ -143,8 +143,8 @@ impl Socket {
         if !self.readable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let received = self.retried(RecvFlags::DONTWAIT, |stream, flags| {
-            rustix::net::recv(stream, rustix::buffer::spare_capacity(buffer), flags).map(|(read, _)| read)
+        let received = self.retried(|stream| {
+            rustix::net::recv(stream, rustix::buffer::spare_capacity(buffer), RecvFlags::DONTWAIT).map(|(read, _)| read)
         });
         self.remember_read(&received, room);
         received
@@ -159,9 +159,8 @@ impl Socket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let room = buffer.len();
-        let received = self.retried(RecvFlags::DONTWAIT, |stream, flags| {
-            rustix::net::recv(stream, &mut *buffer, flags).map(|(read, _)| read)
-        });
+        let received =
+            self.retried(|stream| rustix::net::recv(stream, &mut *buffer, RecvFlags::DONTWAIT).map(|(read, _)| read));
         self.remember_read(&received, room);
         received
     }
@@ -212,7 +211,7 @@ impl Socket {
         if !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let taken = self.retried((), |stream, ()| send(stream));
+        let taken = self.retried(|stream| send(stream));
         match &taken {
             Ok(taken) if *taken < length => self.await_writes()?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.await_writes()?,
@@ -243,13 +242,9 @@ impl Socket {
         Ok(())
     }
 
-    pub(super) fn retried<F: Copy>(
-        &self,
-        flags: F,
-        mut call: impl FnMut(&OwnedFd, F) -> rustix::io::Result<usize>,
-    ) -> io::Result<usize> {
+    pub(super) fn retried(&self, mut call: impl FnMut(&OwnedFd) -> rustix::io::Result<usize>) -> io::Result<usize> {
         loop {
-            match call(&self.stream, flags) {
+            match call(&self.stream) {
                 Err(rustix::io::Errno::INTR) => {}
                 result => return result.map_err(io::Error::from),
             }

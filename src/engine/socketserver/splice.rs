@@ -146,7 +146,7 @@ impl Socket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.stop_blocking()?;
-        let moved = self.retried((), |stream, ()| {
+        let moved = self.retried(|stream| {
             rustix::pipe::splice(stream, None, pipe, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
         });
         // Less than asked for says nothing here: it may be the pipe that had no more room.

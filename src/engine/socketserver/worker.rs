@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::buffer::{Lendable, ROOM};
+use super::buffer::{BUFFER_BYTES, Lendable};
 use super::census::Doing;
 use super::conversation::{Next, Wake};
 use super::crew::Shared;
 use super::readiness::Readiness;
 use super::room::{Ready, Token};
 
-/// A buffer to work in. The worker lends it to whichever conversation it serves, so waiting connections hold none.
-const BUFFER_BYTES: usize = ROOM;
-
-/// As many as one conversation works with: two to read into, two to write from.
+/// Buffers that a worker lends to whichever conversation it serves, so that waiting connections hold none: as many as one
+/// works with, two to read into, two to write from.
 const SPARE_BUFFERS: usize = 4;
 
 /// A worker's view of itself, lent to the conversation that it serves.

@@ -87,7 +87,7 @@ fn proxy() -> &'static Proxy {
         let name = backend.local_addr().expect("an address").to_string();
         let balancer = Arc::new(LoadBalancer::new([name], Some(1), &settings));
         let workers = Workers::new("worker", 4).expect("a poller");
-        let handler = Arc::new(ReverseProxyHandler::new(balancer, settings));
+        let handler = Arc::new(ReverseProxyHandler::new(balancer, &settings));
         let server = TcpServer::bind("127.0.0.1:0", handler, &workers).expect("a port");
         let address = server.address();
         thread::spawn(move || server.serve_forever());

@@ -27,7 +27,7 @@ impl Served {
             all.set(setting).expect("a setting that there is");
         }
         let balancer = Arc::new(LoadBalancer::new([backend.to_string()], Some(1), &all));
-        let handler = Arc::new(ReverseProxyHandler::new(balancer, all));
+        let handler = Arc::new(ReverseProxyHandler::new(balancer, &all));
         let workers = Workers::new("worker", most_workers).expect("a pool of threads");
         let server = TcpServer::bind("127.0.0.1:0", handler, &workers).expect("port 0 is always free");
         let (address, stop) = (server.address(), server.shutdown_handle());

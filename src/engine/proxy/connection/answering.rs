@@ -3,12 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{ClientConnection, LINGER, Stage, Then, log};
+use super::{ClientConnection, Stage, Then, log};
+use crate::escape::Word;
+use crate::http::server::LINGER;
 use crate::http::{HttpStatus, MessageError};
 use crate::proxy::answer::{self, Delivery};
 use crate::proxy::error::Error;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::facts::{Facts, IdText};
+use crate::proxy::facts::IdText;
 use crate::proxy::peer::{Context, Peer};
 use crate::proxy::routing::Route;
 use crate::settings::route::Action;
@@ -26,7 +28,9 @@ impl ClientConnection {
     pub(super) fn fail(&mut self, mut exchange: Box<Exchange>, error: &Error, cx: &mut Context<'_>) -> Then {
         exchange.facts.fail(error);
         if let (Error::Backend(defect), Some(backend)) = (error, &exchange.facts.backend) {
-            log::warn!("backend {backend}: {defect}");
+            let own_id = exchange.facts.id.text();
+            let id = Word(cx.site.id_of(&exchange.request, own_id.as_bytes()));
+            log::warn!("backend {backend}: {defect} (id={id})");
         }
         let gone = error.status() == HttpStatus::CLIENT_CLOSED_REQUEST;
         if gone || exchange.is_answered() {
@@ -36,8 +40,8 @@ impl ClientConnection {
             log(&exchange, cx);
             return Then::End;
         }
-        let in_step = !matches!(error, Error::Client(_) | Error::Refused(_)) && exchange.is_request_read();
-        let keep = in_step && exchange.may_keep() && !cx.worker.is_draining();
+        let in_step = !matches!(error, Error::Client(_) | Error::Refused(_));
+        let keep = in_step && may_serve_on(&exchange, cx);
         let own_id = exchange.facts.id.text();
         let how = delivery(&exchange, keep, &own_id, cx);
         let id = how.id.and_then(|id| std::str::from_utf8(id.value).ok()).unwrap_or(&own_id);
@@ -48,7 +52,7 @@ impl ClientConnection {
 
     /// Answers a request whose route says how.
     pub(super) fn answer(&mut self, mut exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
-        let keep = exchange.is_request_read() && exchange.may_keep() && !cx.worker.is_draining();
+        let keep = may_serve_on(&exchange, cx);
         let own_id = exchange.facts.id.text();
         let how = delivery(&exchange, keep, &own_id, cx);
         let out = self.client.output.bytes();
@@ -66,13 +70,14 @@ impl ClientConnection {
             }
             Action::Forward { .. } => return self.fail(exchange, &Error::NoRoute, cx),
         };
-        let Facts { status: told, reason: why, bytes: sent, .. } = &mut exchange.facts;
-        (*told, *why, *sent) = (status, reason, bytes);
+        exchange.facts.status = status;
+        exchange.facts.reason = reason;
+        exchange.facts.bytes = bytes;
         self.send_answer(exchange, keep, cx)
     }
 
     pub(super) fn answer_options(&mut self, exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
-        let keep = exchange.is_request_read() && exchange.may_keep() && !cx.worker.is_draining();
+        let keep = may_serve_on(&exchange, cx);
         let own_id = exchange.facts.id.text();
         answer::send_options(delivery(&exchange, keep, &own_id, cx), self.client.output.bytes());
         self.send_answer(exchange, keep, cx)
@@ -162,6 +167,11 @@ impl Telling {
         let latest = deadline(now, slow.saturating_add(time));
         Telling { keep, patience, until: deadline(now, patience), latest }
     }
+}
+
+/// Whether the connection may serve on after an answer of ours: not if content that nobody wants stands in its way.
+fn may_serve_on(exchange: &Exchange, cx: &Context<'_>) -> bool {
+    exchange.is_request_read() && exchange.may_keep() && !cx.worker.is_draining()
 }
 
 /// How an answer to this request goes out.

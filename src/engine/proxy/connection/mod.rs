@@ -4,6 +4,9 @@
 //!
 //! Python: `BaseHTTPRequestHandler.handle`, `handle_one_request`, `close_connection`. Departs: the loop is a state that
 //! is put down when it has to wait and taken up again, by any worker, when something has come.
+//!
+//! Each layer says how it goes on: a relay with a `Flow`, for its direction; an exchange makes a `Step` of two of them,
+//! the connection a `Then` of that, and the worker gets a `Next`, which puts the connection into the room or ends it.
 
 mod answering;
 
@@ -26,10 +29,6 @@ use crate::http::MessageError;
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::settings::{Timeouts, deadline};
 use crate::socketserver::{Buffer, Conversation, Next, Outgoing, PeerAddress, Readiness, Socket, Ticket, Wake, Worker};
-
-/// After our last word, so much longer the client may go on sending: closing at once would reset the connection and
-/// take the answer from under its eyes (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(2);
 
 /// A client that has just connected is sending its request. If the server stops now, or needs room, it is still waited
 /// for: unlike one whose idle connection is closed, this client would take it for a failure.
@@ -95,7 +94,7 @@ impl ClientConnection {
             worker,
             now,
             ready_since: wake.since,
-            leave: wake.draining,
+            leave: wake.leave,
         };
         cx.worker.note_request(if let Stage::Serving(exchange) = &self.stage { exchange.facts.id.0 } else { 0 });
         if self.client.socket.is_readable() {
@@ -126,7 +125,7 @@ impl ClientConnection {
     /// Reads until a head is complete, and begins the exchange.
     ///
     /// Python: `handle_one_request`, `parse_request`.
-    fn read_request(&mut self, since: Instant, cx: &mut Context<'_>) -> Then {
+    fn read_request(&mut self, mut since: Instant, cx: &mut Context<'_>) -> Then {
         let limits = HeadLimits::of_request(&cx.site.settings().limits);
         loop {
             self.scan.skip_empty_line(&mut self.client.input);
@@ -138,15 +137,17 @@ impl ClientConnection {
             let was_empty = self.client.input.is_empty();
             match self.client.input.fill(&mut self.client.socket) {
                 Ok(0) => return Then::End, // Between requests that is how it should be; inside a head, nobody listens.
-                Ok(_) if was_empty && self.served => self.stage = Stage::Head { since: cx.now },
+                Ok(_) if was_empty && self.served => {
+                    since = cx.now;
+                    self.stage = Stage::Head { since };
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => return Then::End,
             }
         }
-        let since = if let Stage::Head { since } = self.stage { since } else { since };
         let ticket = self.await_head(since, &cx.site.settings().timeouts);
-        if self.client.input.is_empty() && (std::mem::take(&mut cx.leave) || cx.worker.is_draining()) {
+        if self.client.input.is_empty() && (cx.leave || cx.worker.is_draining()) {
             let until = since + FIRST_WORDS;
             if self.served || !cx.worker.is_draining() || until <= cx.now {
                 return Then::End;
@@ -218,7 +219,7 @@ impl ClientConnection {
                 deadline: waiting.deadline,
                 idle_since: None,
             }),
-            Ok(Step::Turn) => Then::GiveWay,
+            Ok(Step::GiveWay) => Then::GiveWay,
             Ok(Step::Finished { keep }) => {
                 let Some(exchange) = self.take_exchange(cx) else { return Then::End };
                 self.conclude(exchange, keep, cx)
@@ -269,7 +270,7 @@ fn log(exchange: &Exchange, cx: &Context<'_>) {
     let group = cx.route.as_ref().and_then(|route| route.balancer.as_deref());
     group.map_or(cx.handler.unrouted(), LoadBalancer::tally).count(&Ending {
         status: facts.status.0,
-        took: facts.took(cx.now),
+        took: cx.now.saturating_duration_since(facts.started), // To the beginning of its last turn: near enough.
         sent: facts.bytes,
         received: exchange.received(),
         tries: facts.tries,

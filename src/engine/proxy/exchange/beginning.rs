@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Exchange, retry};
 use crate::http::body::BodyDecoder;
 use crate::http::relay::Relay;
-use crate::http::{BodyFraming, Field, HttpVersion, MessageError, RequestHead, framing};
+use crate::http::{BodyFraming, HttpVersion, MessageError, framing};
 use crate::proxy::error::Error;
 use crate::proxy::hop_by_hop::ConnectionOptions;
 use crate::proxy::peer::{Context, Peer};
@@ -33,11 +33,11 @@ impl Exchange {
             return Err(Error::Denied);
         }
         let limits = &cx.settings().limits;
-        if matches!(self.framing, BodyFraming::Length(length) if length > limits.body) {
+        if self.framing.exceeds(limits.body) {
             return Err(Error::Client(MessageError::ContentTooLarge));
         }
         self.begin_upload(cx);
-        if self.upload.is_some() && head_expects_continue(&self.request) {
+        if self.upload.is_some() && self.request.expects_continue() {
             self.expects_until = Some(deadline(cx.now, cx.settings().timeouts.expect));
         }
         Ok(())
@@ -51,9 +51,4 @@ impl Exchange {
             if self.may_keep_content() { relay.keeping(retry::KEPT_CONTENT) } else { relay }
         });
     }
-}
-
-/// RFC 9110 §10.1.1; HTTP/1.0 knows no interim responses.
-fn head_expects_continue(head: &RequestHead) -> bool {
-    head.version == HttpVersion::Http11 && head.headers.lists(Field::Expect, "100-continue")
 }

@@ -6,11 +6,11 @@
 //! [`Error`] that says whose fault it is; [`super::connection`] answers it.
 //!
 //! Here is the request's way; what is decided before it goes on is in `beginning.rs`, how it gets a backend's connection
-//! in `forwarding.rs`, the response's way in `response.rs`, waits and their ends in `waiting.rs`, second attempts in
+//! in `obtaining.rs`, the response's way in `response.rs`, waits and their ends in `waiting.rs`, second attempts in
 //! `retry.rs`.
 
 mod beginning;
-mod forwarding;
+mod obtaining;
 mod response;
 mod retry;
 mod waiting;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::attempt::Attempt;
-use super::backend::{Backend, Forwarded};
+use super::backend::{Backend, BackendConnection};
 use super::error::Error;
 use super::facts::Facts;
 use super::hop_by_hop::ConnectionOptions;
@@ -42,7 +42,7 @@ pub(super) enum Step {
     /// It waits for one of its peers.
     Wait(Waiting),
     /// It could go on, and has had its turn.
-    Turn,
+    GiveWay,
     /// The response is sent, to the last byte. The client's connection serves on if `keep`.
     Finished { keep: bool },
 }
@@ -76,7 +76,7 @@ pub(super) struct Exchange {
     retries: u32,
     /// Of these, those after a connection that was used again and found dead: at most one.
     stale: u32,
-    forwarded: Option<Forwarded>,
+    link: Option<BackendConnection>,
     /// A backend that was asked for a connection.
     attempt: Option<Attempt>,
     /// The place in line for a backend, and since when.
@@ -118,7 +118,7 @@ impl Exchange {
             tried: Tried::default(),
             retries: 0,
             stale: 0,
-            forwarded: None,
+            link: None,
             attempt: None,
             spot: None,
             to_backend: Outgoing::default(),
@@ -175,8 +175,8 @@ impl Exchange {
 
     /// What happened at the backend's socket.
     pub(super) fn note_backend(&mut self, edges: Readiness) {
-        if let Some(forwarded) = &mut self.forwarded {
-            forwarded.connection.socket.note(edges);
+        if let Some(link) = &mut self.link {
+            link.connection.socket.note(edges);
         } else if let Some(attempt) = &mut self.attempt {
             attempt.note(edges);
         }
@@ -185,8 +185,8 @@ impl Exchange {
     /// Gives the worker its room back before a wait.
     pub(super) fn rest(&mut self, cx: &mut Context<'_>) {
         cx.worker.take_back(&mut self.to_backend);
-        if let Some(forwarded) = &mut self.forwarded {
-            cx.worker.take_back(&mut forwarded.connection.input);
+        if let Some(link) = &mut self.link {
+            cx.worker.take_back(&mut link.connection.input);
         }
     }
 
@@ -195,10 +195,10 @@ impl Exchange {
         if self.upload.is_some() || self.tunnel.is_some() {
             cx.worker.lend(&mut self.to_backend);
         }
-        if let Some(forwarded) = &mut self.forwarded
-            && forwarded.connection.socket.is_readable()
+        if let Some(link) = &mut self.link
+            && link.connection.socket.is_readable()
         {
-            cx.worker.lend(&mut forwarded.connection.input);
+            cx.worker.lend(&mut link.connection.input);
             cx.worker.lend(&mut client.output);
         }
     }
@@ -209,8 +209,8 @@ impl Exchange {
     /// Why the exchange cannot be completed.
     pub(super) fn advance(&mut self, client: &mut Peer, cx: &mut Context<'_>) -> Result<Step, Error> {
         loop {
-            if self.forwarded.is_none()
-                && let Some(wait) = self.forward(client, cx)?
+            if self.link.is_none()
+                && let Some(wait) = self.obtain_connection(client, cx)?
             {
                 return Ok(Step::Wait(wait));
             }
@@ -228,8 +228,8 @@ impl Exchange {
     }
 
     /// Makes the head that the backend is sent.
-    fn prepare(&mut self, forwarded: Forwarded, client: &Peer, cx: &mut Context<'_>) {
-        self.facts.connect = forwarded.connect_time;
+    fn prepare(&mut self, link: BackendConnection, client: &Peer, cx: &mut Context<'_>) {
+        self.facts.connect = link.connect_time;
         cx.worker.lend(&mut self.to_backend);
         let own_id = self.facts.id.text();
         let how = Forwarding {
@@ -238,12 +238,12 @@ impl Exchange {
             framing: self.framing,
             upgrade: self.upgrade,
             id: cx.site.id_for(&self.request, own_id.as_bytes()),
-            host: host_sent(cx.balancer(), forwarded.backend()),
+            host: host_sent(cx.balancer(), link.backend()),
             route: &cx.route().settings,
         };
         let options = ConnectionOptions::of(&self.request.headers);
         request::prepare_request(&self.request, &options, &how, self.to_backend.bytes());
-        self.forwarded = Some(forwarded);
+        self.link = Some(link);
         self.send_again();
         self.asked = cx.now;
     }
@@ -267,15 +267,15 @@ impl Exchange {
         let down = self.send_response(client, cx)?;
         match (up, down) {
             (_, Flow::Done) => Ok(self.finish(cx)),
-            (Flow::Turn, _) | (_, Flow::Turn) => Ok(Step::Turn),
+            (Flow::GiveWay, _) | (_, Flow::GiveWay) => Ok(Step::GiveWay),
             (up, down) => self.wait(up, down, client, cx),
         }
     }
 
     /// Sends what there is of the request: `Done` when all of it was sent.
     fn send_request(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<Flow, Error> {
-        let Some(forwarded) = &mut self.forwarded else { return Ok(Flow::Done) };
-        let backend = &mut forwarded.connection.socket;
+        let Some(link) = &mut self.link else { return Ok(Flow::Done) };
+        let backend = &mut link.connection.socket;
         let Some(upload) = &mut self.upload else {
             return Ok(match self.to_backend.send(backend) {
                 Ok(false) => Flow::Full,
@@ -308,8 +308,8 @@ impl Exchange {
             self.sent = self.upload.take();
         }
         self.to_backend.bytes().clear();
-        if let Some(forwarded) = &mut self.forwarded {
-            forwarded.connection.socket.note(Readiness::BROKEN);
+        if let Some(link) = &mut self.link {
+            link.connection.socket.note(Readiness::BROKEN);
         }
         Flow::Done
     }
@@ -320,9 +320,9 @@ impl Exchange {
         self.rest(cx);
         if sent
             && self.reusable
-            && let Some(forwarded) = self.forwarded.take()
+            && let Some(link) = self.link.take()
         {
-            forwarded.release(self.response.headers.first(Field::KeepAlive), cx.now);
+            link.release(self.response.headers.first(Field::KeepAlive), cx.now);
         }
         Step::Finished { keep: self.keep && sent }
     }

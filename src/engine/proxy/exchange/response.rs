@@ -18,8 +18,8 @@ impl Exchange {
     pub(super) fn receive_head(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
         let limits = HeadLimits::of_response(&cx.settings().limits);
         while self.download.is_none() && self.tunnel.is_none() && client.output.is_empty() {
-            let Some(forwarded) = &mut self.forwarded else { return Ok(()) };
-            let connection = &mut forwarded.connection;
+            let Some(link) = &mut self.link else { return Ok(()) };
+            let connection = &mut link.connection;
             let Some(length) = self.scan.find_end(connection.input.unread(), &limits).map_err(Error::Backend)? else {
                 match connection.input.fill(&mut connection.socket) {
                     Ok(0) => return Err(Error::Backend(MessageError::Incomplete)),
@@ -74,7 +74,7 @@ impl Exchange {
         };
         response::prepare_upgrade(&self.response, &options, &how, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
-        self.praise(cx.now, cx);
+        self.praise(cx);
         self.tunnel = Some(Box::new(Tunnel::new(cx.now)));
         self.ends_with_connection = true;
         Ok(())
@@ -98,7 +98,7 @@ impl Exchange {
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
         let chunked = how.is_chunked();
         self.facts.respond(self.response.status, cx.now);
-        self.praise(cx.now, cx);
+        self.praise(cx);
         self.expects_until = None;
         self.download = Some(Relay::new(BodyDecoder::new(framing, &cx.settings().limits), chunked));
         Ok(())
@@ -106,11 +106,11 @@ impl Exchange {
 
     /// Sends what there is of the response.
     pub(super) fn send_response(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<Flow, Error> {
-        let (Some(forwarded), Some(download)) = (&mut self.forwarded, &mut self.download) else {
+        let (Some(link), Some(download)) = (&mut self.link, &mut self.download) else {
             let sent = client.output.send(&mut client.socket).map_err(|_| Error::ClientGone)?;
             return Ok(if sent { Flow::Dry } else { Flow::Full });
         };
-        let connection = &mut forwarded.connection;
+        let connection = &mut link.connection;
         let from = Inlet { socket: &mut connection.socket, buffer: &mut connection.input };
         let to = Outlet { socket: &mut client.socket, outgoing: &mut client.output };
         let flow = download.pump(from, to, cx.now).map_err(|error| match error {
@@ -122,17 +122,17 @@ impl Exchange {
     }
 
     pub(super) fn tunnel(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<Step, Error> {
-        let (Some(forwarded), Some(tunnel)) = (&mut self.forwarded, &mut self.tunnel) else {
+        let (Some(link), Some(tunnel)) = (&mut self.link, &mut self.tunnel) else {
             return Err(Error::ClientGone);
         };
-        let backend = &mut forwarded.connection;
+        let backend = &mut link.connection;
         let flows = tunnel.pump(client, backend, &mut self.to_backend, cx.now);
         self.facts.bytes = tunnel.down.moved();
         let (up, down) = flows?;
         let until = deadline(tunnel.last_moved, cx.settings().timeouts.tunnel);
         match (up, down) {
             (Flow::Done, Flow::Done) => Ok(Step::Finished { keep: false }),
-            (Flow::Turn, _) | (_, Flow::Turn) => Ok(Step::Turn),
+            (Flow::GiveWay, _) | (_, Flow::GiveWay) => Ok(Step::GiveWay),
             _ if until <= cx.now => {
                 self.facts.reason = "tunnel-idle";
                 Ok(Step::Finished { keep: false })

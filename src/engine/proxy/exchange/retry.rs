@@ -14,22 +14,22 @@ impl Exchange {
     /// Whether the request can be sent once more: nothing of a response came, nothing is lost if the backend did get
     /// the request (RFC 9110 §9.2.2), and the next attempt meets something else than this one.
     pub(super) fn may_retry(&self, defect: &MessageError, cx: &Context<'_>) -> bool {
-        let Some(forwarded) = &self.forwarded else { return false };
+        let Some(link) = &self.link else { return false };
         let balancer = cx.balancer();
         let retry = &balancer.group().settings.retry;
-        let died = matches!(defect, MessageError::Incomplete | MessageError::Io(_));
-        let silent = !self.is_answered() && self.interims == 0 && forwarded.connection.input.is_empty();
+        let died = defect.is_disconnect();
+        let silent = !self.is_answered() && self.interims == 0 && link.connection.input.is_empty();
         let repeatable = is_idempotent(self.request.method()) && self.has_all_content();
         let time_left = cx.now.saturating_duration_since(self.facts.started) < retry.within;
-        let elsewhere = || balancer.has_any_other(forwarded.backend(), &self.tried);
+        let elsewhere = || balancer.has_any_other(link.backend(), &self.tried);
         // A connection that the backend closed while it was kept says nothing of the backend, and is no attempt at it.
-        let attempts = self.retries - self.stale + u32::from(!forwarded.reused);
+        let attempts = self.retries - self.stale + u32::from(!link.reused);
         died && silent
             && repeatable
             && time_left
             && retry.attempts > 1
             && attempts < retry.attempts
-            && (forwarded.reused || elsewhere())
+            && (link.reused || elsewhere())
             && balancer.may_try_again(cx.now)
     }
 
@@ -51,15 +51,13 @@ impl Exchange {
 
     /// The next attempt goes elsewhere if it can: a backend that just died may still take connections for a moment.
     pub(super) fn prepare_retry(&mut self, defect: MessageError, cx: &Context<'_>) {
-        let Some(forwarded) = self.forwarded.take() else { return };
-        let (balancer, backend) = (cx.balancer(), forwarded.backend());
+        let Some(link) = self.link.take() else { return };
+        let (balancer, backend) = (cx.balancer(), link.backend());
         // One that is out is better than one that has just died, but not than one that closed a connection in peace.
-        if balancer.has_other(backend, &self.tried)
-            || (!forwarded.reused && balancer.has_any_other(backend, &self.tried))
-        {
+        if balancer.has_other(backend, &self.tried) || (!link.reused && balancer.has_any_other(backend, &self.tried)) {
             self.tried.add(backend);
         }
-        if forwarded.reused {
+        if link.reused {
             self.stale += 1;
         } else {
             self.tried.note_failure(Error::Backend(defect), backend);

@@ -47,7 +47,7 @@ impl Exchange {
         match up {
             Flow::Dry => Some((deadline(stopped, timeouts.body_idle), Error::Client(MessageError::TimedOut))),
             Flow::Full => Some((deadline(stopped, timeouts.response), Error::Backend(MessageError::TimedOut))),
-            Flow::Turn | Flow::Done => None,
+            Flow::GiveWay | Flow::Done => None,
         }
     }
 
@@ -70,17 +70,18 @@ impl Exchange {
 
     /// Server-sent events may be silent for as long as a tunnel.
     fn is_event_stream(&self) -> bool {
+        const EVENT_STREAM: &[u8] = b"text/event-stream";
         let media_type = self.response.headers.get("content-type").unwrap_or_default();
-        media_type.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+        media_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
     }
 
     pub(super) fn waiting(&self, up: Flow, down: Flow, deadline: Instant) -> Waiting {
         let when = |is: bool, what: Readiness| if is { what } else { Readiness::NONE };
-        let forwarded = self.forwarded.as_ref().expect("an exchange that waits has a backend");
+        let link = self.link.as_ref().expect("an exchange that waits has a backend");
         Waiting {
             client: when(up == Flow::Dry, Readiness::READ) | when(down == Flow::Full, Readiness::WRITE),
             backend: Some((
-                forwarded.connection.socket.token(),
+                link.connection.socket.token(),
                 when(down == Flow::Dry, Readiness::READ) | when(up == Flow::Full, Readiness::WRITE),
             )),
             deadline,

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 pub use self::tried::Tried;
 use super::attempt::{Attempt, Progress};
-use super::backend::{Backend, Claim, Forwarded};
+use super::backend::{Backend, BackendConnection, Claim};
 use super::budget::Budget;
 use super::error::Error;
 use super::line::Line;
@@ -37,7 +37,7 @@ pub struct LoadBalancer {
 /// What [`LoadBalancer::forward_request`] has for a request.
 #[derive(Debug)]
 pub(super) enum Got {
-    Connection(Forwarded),
+    Connection(BackendConnection),
     /// A backend was asked for a connection and has not answered.
     Connecting(Attempt),
     /// All backends have as many requests as they may have.
@@ -143,7 +143,7 @@ impl LoadBalancer {
     /// Whether there is a backend that a request would be sent to.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.members().list.iter().any(|member| !member.settings.drain && member.backend.health.is_up())
+        self.members().list.iter().any(Member::is_usable)
     }
 
     /// Chooses among those that can be used and were not tried. Backups are for when there is none; and if there is no
@@ -176,7 +176,8 @@ impl LoadBalancer {
     /// waits. For the same reason an attempt to connect is given back while the backend has not answered.
     ///
     /// # Errors
-    /// [`Error::Connect`] of the last backend that was tried, or [`Error::NoBackend`].
+    /// The failure of a backend that has got the request already; else [`Error::Connect`] of the last one that was tried,
+    /// [`Error::NoBackend`], or [`Error::NoAddress`].
     pub(super) fn forward_request(
         &self,
         tried: &mut Tried,
@@ -189,7 +190,7 @@ impl LoadBalancer {
         let mut progress = begun.map(|attempt| attempt.go_on(patience, worker, now));
         loop {
             match progress.take() {
-                Some(Progress::Connected(forwarded)) => return Ok(Got::Connection(forwarded)),
+                Some(Progress::Connected(link)) => return Ok(Got::Connection(link)),
                 Some(Progress::Waits(attempt)) => return Ok(Got::Connecting(attempt)),
                 Some(Progress::Failed(claim, error)) if is_exhausted(&error) && self.close_idle() > 0 => {
                     progress = Some(Attempt::begin(claim, patience, worker, now));
@@ -208,7 +209,7 @@ impl LoadBalancer {
             tried.last = Some(Arc::clone(claim.backend()));
             claim.backend().tally.count_request();
             if !fresh && let Some(connection) = claim.backend().take_idle(now) {
-                return Ok(Got::Connection(Forwarded { connection, reused: true, connect_time: None, claim }));
+                return Ok(Got::Connection(BackendConnection { connection, reused: true, connect_time: None, claim }));
             }
             progress = Some(Attempt::begin(claim, patience, worker, now));
         }
@@ -230,9 +231,7 @@ impl LoadBalancer {
     pub(super) fn blame(&self, claim: &mut Claim, why: &str, now: Instant) {
         let backend = Arc::clone(claim.backend());
         claim.fail(why, &self.settings, now, || {
-            let another = |member: &Member| {
-                !Arc::ptr_eq(&member.backend, &backend) && !member.settings.drain && member.backend.health.is_up()
-            };
+            let another = |member: &Member| !Arc::ptr_eq(&member.backend, &backend) && member.is_usable();
             self.members().list.iter().any(another)
         });
     }
@@ -244,8 +243,7 @@ impl LoadBalancer {
         }
         let members = self.members();
         let failing = |member: &Member| {
-            let health = &member.backend.health;
-            member.settings.drain || !health.is_up() || health.fails() >= self.settings.settings.upkeep.max_fails.max(1)
+            !member.is_usable() || member.backend.health.fails() >= self.settings.settings.upkeep.max_fails.max(1)
         };
         match tried.take_unreachable() {
             Some(failure) if members.list.len() < 2 || !members.list.iter().all(failing) => failure,
@@ -275,11 +273,9 @@ impl LoadBalancer {
     }
 
     /// Whether there is a backend beside this one that can be used and was not tried.
-    #[must_use]
-    pub fn has_other(&self, backend: &Arc<Backend>, tried: &Tried) -> bool {
-        let usable = |member: &Member| !member.settings.drain && member.backend.health.is_up();
+    pub(super) fn has_other(&self, backend: &Arc<Backend>, tried: &Tried) -> bool {
         let other = |member: &Member| !Arc::ptr_eq(&member.backend, backend) && !tried.contains(&member.backend);
-        self.members().list.iter().any(|member| usable(member) && other(member))
+        self.members().list.iter().any(|member| member.is_usable() && other(member))
     }
 
     /// Whether there is a backend beside this one that was not tried, be it out: it may have come back.
@@ -291,12 +287,5 @@ impl LoadBalancer {
     /// Closes all idle connections, for the sake of those that cannot be made. How many there were.
     pub(super) fn close_idle(&self) -> usize {
         self.members().list.iter().map(|member| member.backend.close_idle()).sum()
-    }
-
-    /// Closes idle connections whose time is over.
-    pub fn sweep_idle(&self, now: Instant) {
-        for member in &self.members().list {
-            member.backend.sweep(now);
-        }
     }
 }

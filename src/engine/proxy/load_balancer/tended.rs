@@ -47,7 +47,9 @@ impl Tended for LoadBalancer {
     }
 
     fn sweep(&self, now: Instant) {
-        self.sweep_idle(now);
+        for member in &self.members().list {
+            member.backend.sweep(now);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Tried {
     }
 
     /// What came of it, if a backend got the request: that is answered, whatever keeps it from another one. (503 says
-    /// that nobody got it.)
+    /// that nobody got it.) From then on that backend is the `last`: the one that the log names.
     pub(in crate::proxy) fn take_failure(&mut self) -> Option<Error> {
         self.last = Some(self.failed.take()?);
         self.failure.take()

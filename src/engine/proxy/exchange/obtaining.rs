@@ -1,7 +1,6 @@
 //! Gets a request a connection to a backend: at once, or after a wait for one that was asked, or in line for a place.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{Exchange, Waiting, retry};
 use crate::http::MessageError;
@@ -15,7 +14,7 @@ use crate::socketserver::Readiness;
 
 impl Exchange {
     /// Gets a connection to a backend and prepares the request for it; or says what to wait for first.
-    pub(super) fn forward(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
+    pub(super) fn obtain_connection(&mut self, client: &Peer, cx: &mut Context<'_>) -> Result<Option<Waiting>, Error> {
         if client.socket.is_broken() {
             return Err(Error::ClientGone);
         }
@@ -53,9 +52,9 @@ impl Exchange {
                 let backend = Some((token, Readiness::WRITE));
                 Ok(Some(Waiting { client: Readiness::NONE, backend, deadline }))
             }
-            Got::Connection(forwarded) => {
+            Got::Connection(link) => {
                 self.leave_line(cx);
-                self.prepare(forwarded, client, cx);
+                self.prepare(link, client, cx);
                 Ok(None)
             }
         }
@@ -83,8 +82,8 @@ impl Exchange {
         // A request that cannot be sent twice must not meet a connection that the backend has just closed.
         let once = !retry::is_idempotent(self.request.method());
         match got {
-            Ok(Got::Connection(forwarded)) if forwarded.reused && once && !forwarded.connection.socket.is_quiet() => {
-                drop(forwarded);
+            Ok(Got::Connection(link)) if link.reused && once && !link.connection.socket.is_quiet() => {
+                drop(link);
                 balancer.forward_request(&mut self.tried, None, true, cx.worker, cx.now)
             }
             got => got,
@@ -116,25 +115,25 @@ impl Exchange {
     /// which it had kept open for long enough.
     pub(super) fn blame(&mut self, defect: &MessageError, cx: &Context<'_>) {
         let answered = self.is_answered();
-        let Some(forwarded) = &mut self.forwarded else { return };
-        let died = matches!(defect, MessageError::Incomplete | MessageError::Io(_));
+        let Some(link) = &mut self.link else { return };
+        let died = defect.is_disconnect();
         let late = matches!(defect, MessageError::TimedOut);
-        if answered || !(late || (died && !forwarded.reused)) {
+        if answered || !(late || (died && !link.reused)) {
             return; // A response that is wrong may be the request's doing.
         }
         let why = defect.to_string();
-        cx.balancer().blame(&mut forwarded.claim, &why, cx.now);
+        cx.balancer().blame(&mut link.claim, &why, cx.now);
     }
 
     /// The backend has answered: what that says of its health.
-    pub(super) fn praise(&mut self, now: Instant, cx: &Context<'_>) {
+    pub(super) fn praise(&mut self, cx: &Context<'_>) {
         let status = self.response.status;
-        let Some(forwarded) = &mut self.forwarded else { return };
+        let Some(link) = &mut self.link else { return };
         let balancer = cx.balancer();
         if balancer.group().fail_on_5xx && status.is_server_error() {
-            balancer.blame(&mut forwarded.claim, &format!("it answered {status}"), now);
+            balancer.blame(&mut link.claim, &format!("it answered {status}"), cx.now);
         } else {
-            forwarded.claim.succeed(now);
+            link.claim.succeed(cx.now);
         }
     }
 }
