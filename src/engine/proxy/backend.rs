@@ -89,7 +89,7 @@ impl Claim {
         let trial = std::mem::take(&mut self.trial);
         self.backend.tally.count_failure();
         if let Some(text) = self.backend.health.fail(why, trial, settings, now, may_go) {
-            if !trial {
+            if !trial && !self.backend.health.is_up() {
                 self.backend.tally.count_taken_out();
             }
             log::warn!("backend {}: {text}", self.backend);

@@ -36,6 +36,10 @@ struct Detail {
     why: String,
     /// How long it was out last, for doubling.
     last_out: Duration,
+    /// What is wrong with it although it is in, because no other is left; while that lasts.
+    failing: Option<String>,
+    /// When that was last told.
+    told: Option<Instant>,
     checks: Consecutive,
     last_check: Option<(SystemTime, Result<(), String>)>,
 }
@@ -71,8 +75,10 @@ impl Health {
             back_since: AtomicU64::new(0),
             detail: Mutex::new(Detail {
                 since: SystemTime::now(),
-                why: "no failure so far".to_owned(),
+                why: "never out so far".to_owned(),
                 last_out: Duration::ZERO,
+                failing: None,
+                told: None,
                 checks: Consecutive::new(checks.rise, checks.fall),
                 last_check: None,
             }),
@@ -129,13 +135,15 @@ impl Health {
         self.trial.store(false, Ordering::Release);
     }
 
-    /// A response came. Returns why it is back, if it was out and this was its trial.
+    /// A response came. Returns why it is well, if it was out and this was its trial, or if it was failing.
     pub(super) fn succeed(&self, trial: bool, now: Instant) -> Option<String> {
+        let mut failing = None;
         if self.fails.load(Ordering::Relaxed) != 0 {
             self.fails.store(0, Ordering::Relaxed);
+            failing = self.detail().failing.take();
         }
         if !trial {
-            return None;
+            return failing.map(|_| "it answers again".to_owned());
         }
         let back = self.out_until.swap(0, Ordering::Relaxed) != 0;
         let why = back.then(|| self.come_back("a trial request succeeded", now));
@@ -146,12 +154,12 @@ impl Health {
     fn come_back(&self, why: &str, now: Instant) -> String {
         self.back_since.store(millis(now), Ordering::Relaxed);
         let mut detail = self.detail();
-        (detail.since, detail.why) = (SystemTime::now(), why.to_owned());
+        (detail.since, detail.why, detail.failing) = (SystemTime::now(), why.to_owned(), None);
         why.to_owned()
     }
 
     /// A request failed for which the backend is to blame. It is taken out if `may_go`, when there were enough of them
-    /// or this was its trial. Returns for how long and why, if it is out from now on.
+    /// or this was its trial. Returns what is new: for how long it is out, or that it stays although it fails, and why.
     pub(super) fn fail(
         &self,
         why: &str,
@@ -163,20 +171,31 @@ impl Health {
         let fails = self.fails.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let was_out = self.out_until.load(Ordering::Relaxed) != 0;
         let upkeep = &settings.settings.upkeep;
-        let enough = upkeep.max_fails != 0 && fails >= upkeep.max_fails && !was_out && may_go();
-        let gone = (was_out && trial) || enough;
-        let text = if gone { self.take_out(why, trial, fails, upkeep.fail_timeout, now) } else { None };
+        let enough = upkeep.max_fails != 0 && fails >= upkeep.max_fails && !was_out;
+        let why = format!("{fails} failures in a row, the last: {why}");
+        let text = if (was_out && trial) || (enough && may_go()) {
+            self.take_out(why, trial, upkeep.fail_timeout, now)
+        } else if enough {
+            self.note_failing(why, upkeep.fail_timeout, now)
+        } else {
+            None
+        };
         if trial {
             self.give_up_trial();
         }
         text
     }
 
-    fn take_out(&self, why: &str, trial: bool, fails: u32, fail_timeout: Duration, now: Instant) -> Option<String> {
+    fn take_out(&self, why: String, trial: bool, fail_timeout: Duration, now: Instant) -> Option<String> {
         let mut detail = self.detail();
-        let was_out = self.out_until.load(Ordering::Relaxed) != 0;
+        let until = self.out_until.load(Ordering::Relaxed);
+        let was_out = until != 0;
         if was_out && !trial {
             return None; // Two requests failed at once, and the other one was faster.
+        }
+        (detail.why, detail.failing) = (why, None);
+        if millis(now) < until {
+            return None; // Tried before its time, since there was no better one: that it is still out is nothing new.
         }
         let up_for = detail.since.elapsed().unwrap_or_default();
         let again = was_out || (detail.last_out > Duration::ZERO && up_for < detail.last_out);
@@ -187,8 +206,18 @@ impl Health {
         if !was_out {
             detail.since = SystemTime::now();
         }
-        detail.why = format!("{fails} failures in a row, the last: {why}");
         Some(format!("out for {out:?}: {}", detail.why))
+    }
+
+    /// It stays in, as the last one. Tells so once, and again at most as often as others are tried.
+    fn note_failing(&self, why: String, fail_timeout: Duration, now: Instant) -> Option<String> {
+        let mut detail = self.detail();
+        if detail.failing.is_none() && detail.told.is_some_and(|told| now < told + fail_timeout) {
+            return None;
+        }
+        let text = format!("failing, but no other is left: {why}");
+        detail.told = Some(now);
+        detail.failing.replace(why).is_none().then_some(text)
     }
 
     /// The result of an active check. Returns the new state in words, if that has changed.
@@ -200,7 +229,7 @@ impl Health {
         detail.checks.note(good)?;
         self.check_failed.store(!good, Ordering::Relaxed);
         if !good {
-            (detail.since, detail.why) = (SystemTime::now(), format!("check failed: {why}"));
+            (detail.since, detail.why, detail.failing) = (SystemTime::now(), format!("check failed: {why}"), None);
             return Some(format!("down: {}", detail.why));
         }
         drop(detail);
@@ -220,7 +249,8 @@ impl Health {
             (true, _) if self.share(now, slow_start) < FULL => "slow-start",
             (true, _) => "up",
         };
-        State { word, since: detail.since, why: detail.why.clone(), last_check: detail.last_check.clone() }
+        let why = detail.failing.as_ref().unwrap_or(&detail.why).clone();
+        State { word, since: detail.since, why, last_check: detail.last_check.clone() }
     }
 }
 
@@ -264,10 +294,36 @@ mod tests {
     #[test]
     fn the_last_usable_backend_stays_in() {
         let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());
-        for _ in 0..9 {
-            assert!(health.fail("refused", false, &settings, now, || false).is_none());
-        }
+        let mut told: Vec<_> = (0..9).filter_map(|_| health.fail("refused", false, &settings, now, || false)).collect();
         assert!(health.is_up());
+        assert_eq!(told, ["failing, but no other is left: 2 failures in a row, the last: refused"], "once");
+        let slow_start = settings.settings.upkeep.slow_start;
+        assert_eq!(health.state(now, slow_start).why, "9 failures in a row, the last: refused");
+        assert_eq!(health.succeed(false, now).as_deref(), Some("it answers again"));
+        assert_eq!(health.succeed(false, now), None, "that is told once, too");
+        assert_eq!(health.state(now, slow_start).why, "never out so far");
+        for seconds in [9, 9, 10, 10] {
+            told.extend(health.fail("refused", false, &settings, after(now, seconds), || false));
+        }
+        assert_eq!(told.len(), 2, "one that fails now and then does not fill the log");
+    }
+
+    /// So it is when all have failed: each request that finds none tries the one whose time is over first.
+    #[test]
+    fn a_trial_before_its_time_that_fails_changes_nothing() {
+        let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());
+        health.fail("refused", false, &settings, now, || true);
+        health.fail("refused", false, &settings, now, || true);
+        for _ in 0..5 {
+            assert_eq!(health.claim(), Some(true));
+            assert_eq!(health.fail("refused", true, &settings, after(now, 5), || false), None);
+        }
+        let slow_start = settings.settings.upkeep.slow_start;
+        assert_eq!((health.share(after(now, 9), slow_start), health.share(after(now, 10), slow_start)), (0, FULL));
+        assert_eq!(health.state(now, slow_start).why, "7 failures in a row, the last: refused");
+        assert_eq!(health.claim(), Some(true));
+        let out = health.fail("refused", true, &settings, after(now, 10), || false);
+        assert_eq!(out.as_deref(), Some("out for 20s: 8 failures in a row, the last: refused"));
     }
 
     #[test]
