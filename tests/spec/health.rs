@@ -107,11 +107,11 @@ fn when_all_are_out_the_answer_is_503() {
 fn an_outage_of_all_backends_is_a_line_for_each_in_the_log() {
     for count in [1, 3] {
         let dead: Vec<_> = (0..count).map(|_| RefusingPort::new()).collect();
-        let proxy = to(&dead.iter().map(|port| port.address().to_string()).collect::<Vec<_>>(), &[]);
+        let mut proxy = to(&dead.iter().map(|port| port.address().to_string()).collect::<Vec<_>>(), &[]);
         for _ in 0..30 {
             assert!([502, 503].contains(&proxy.send(get("/")).reply().status()));
         }
-        let log = proxy.stderr();
+        let log = proxy.end().stderr;
         let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
         let told = (lines(": out for 10s: "), lines(": failing, but no other is left: "), lines(" WARN backend "));
         assert_eq!(told, (count - 1, 1, count), "{log}");
