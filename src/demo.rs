@@ -20,7 +20,7 @@ use crate::packed::unpack;
 use crate::run::{Begun, begin};
 use crate::serve::{self, Notifier, signals};
 use crate::settings::Settings;
-use crate::settings::group::{GroupSettings, ServerSettings};
+use crate::settings::group::{DEFAULT_GROUP, GroupSettings, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::site::SiteSettings;
 use crate::settings::workers::WorkerSettings;
@@ -58,7 +58,7 @@ pub fn run(listen: SocketAddr) -> Result<(), String> {
     let mut settings = Settings::default();
     settings.timeouts.shutdown = PATIENCE;
     let servers = backends.iter().map(|(_, address)| ServerSettings::new(address.to_string())).collect();
-    let site = SiteSettings::one_group(GroupSettings::new("default", servers, &settings), &settings);
+    let site = SiteSettings::one_group(GroupSettings::new(DEFAULT_GROUP, servers, &settings), &settings);
     let listen = ListenSettings::from(listen);
     let listeners = vec![(serve::listen(&listen)?, listen.address)];
     let Begun { serving, status, .. } = begin(site, &WorkerSettings::default(), Some(LogFormat::Text), listeners)?;

@@ -232,6 +232,18 @@ fn a_peer_on_a_unix_socket_is_believed_only_if_the_list_says_unix() {
 }
 
 #[test]
+fn a_unix_socket_goes_when_the_program_ends() {
+    let directory = Directory::new("gone");
+    let [path, admin] = ["socket", "admin"].map(|name| directory.join(name));
+    let line = format!("--listen unix:{} --admin unix:{} --to {}", path.display(), admin.display(), backend());
+    let mut proxy = Footbridge::start(&line);
+    proxy.wait_for("admin page on ");
+    assert!(path.exists() && admin.exists());
+    proxy.stop();
+    assert!(!path.exists() && !admin.exists());
+}
+
+#[test]
 fn what_is_in_the_way_of_a_unix_socket_is_named_and_stays() {
     let directory = Directory::new("way");
     let path = directory.join("socket");

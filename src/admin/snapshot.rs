@@ -9,6 +9,7 @@ use crate::proxy::LoadBalancer;
 use crate::proxy::members::Member;
 use crate::proxy::metrics::{BackendCounts, Counts};
 use crate::proxy::recent::Failure;
+use crate::settings::group::ServerSettings;
 use crate::socketserver::Census;
 
 /// All states of a backend, the good ones first.
@@ -22,6 +23,8 @@ pub(super) struct Snapshot {
     pub(super) reload: Option<Reload>,
     /// The first, without a name and backends, is for requests that came to none.
     pub(super) groups: Vec<Group>,
+    /// Requests of groups that are no more.
+    gone: u64,
     pub(super) census: Census,
     /// The oldest first.
     pub(super) failures: Vec<Failure>,
@@ -66,7 +69,7 @@ impl Snapshot {
         };
         let mut groups = vec![unrouted];
         for group in site.groups() {
-            groups.push(Group::of(group));
+            groups.push(Group::of(group, state.started));
         }
         Snapshot {
             now: SystemTime::now(),
@@ -74,6 +77,7 @@ impl Snapshot {
             listeners: lock(&state.listeners).iter().map(ToString::to_string).collect(),
             reload: lock(&state.reload).clone(),
             groups,
+            gone: state.handler.gone(),
             census: state.workers.census(),
             failures: state.handler.failures().list(),
         }
@@ -81,7 +85,7 @@ impl Snapshot {
 
     /// All exchanges that are over.
     pub(super) fn requests(&self) -> u64 {
-        self.groups.iter().map(|group| group.counts.requests()).sum()
+        self.gone + self.groups.iter().map(|group| group.counts.requests()).sum::<u64>()
     }
 
     /// How long ago.
@@ -109,11 +113,12 @@ impl Snapshot {
 }
 
 impl Group {
-    fn of(balancer: &Arc<LoadBalancer>) -> Group {
+    fn of(balancer: &Arc<LoadBalancer>, started: SystemTime) -> Group {
         let mut backends: Vec<Backend> = Vec::new();
         let slow_start = balancer.group().settings.upkeep.slow_start;
-        for member in balancer.backends() {
-            let backend = Backend::of(&member, slow_start);
+        let members = balancer.backends();
+        for member in &members {
+            let backend = Backend::of(member, slow_start);
             // Two names may stand for one address, which is counted once.
             match backends.iter_mut().find(|known| known.label == backend.label) {
                 Some(known) => {
@@ -121,6 +126,11 @@ impl Group {
                     known.idle += backend.idle;
                 }
                 None => backends.push(backend),
+            }
+        }
+        for server in &balancer.group().servers {
+            if members.iter().all(|member| member.backend.name() != server.address) {
+                backends.push(Backend::without_address(server, started));
             }
         }
         Group {
@@ -139,6 +149,23 @@ impl Group {
 }
 
 impl Backend {
+    /// One whose name no resolver knows.
+    fn without_address(server: &ServerSettings, since: SystemTime) -> Backend {
+        Backend {
+            label: server.address.clone(),
+            name: server.address.clone(),
+            state: "down",
+            since,
+            why: "its name has no address".to_owned(),
+            last_check: None,
+            weight: server.weight,
+            backup: server.backup,
+            in_flight: 0,
+            idle: 0,
+            counts: BackendCounts::default(),
+        }
+    }
+
     fn of(member: &Member, slow_start: Duration) -> Backend {
         let backend = &member.backend;
         let health = backend.health.state(Instant::now(), slow_start);

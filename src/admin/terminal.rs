@@ -22,8 +22,10 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
     }
     if let Some(reload) = &snapshot.reload {
         let ago = short(snapshot.since(reload.time));
-        let result = reload.error.as_deref().unwrap_or("it holds");
-        let _ = writeln!(text, "configuration read {ago} ago: {result}");
+        let _ = match &reload.error {
+            None => writeln!(text, "configuration read {ago} ago: it holds"),
+            Some(error) => writeln!(text, "configuration read {ago} ago, and refused: {error}"),
+        };
     }
     let mut table =
         Table::new(&["GROUP", "BACKEND", "STATE", "FOR", "SHARE", "REQUESTS", "FAILED", "NOW", "IDLE", "WHY"]);

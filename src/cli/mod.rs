@@ -11,7 +11,7 @@ use crate::network::Network;
 use crate::rights::Identity;
 use crate::settings::Settings;
 use crate::settings::address::{backend_address, listen_address, listen_anywhere};
-use crate::settings::group::{Balance, GroupSettings, HostSent, Probe, ServerSettings};
+use crate::settings::group::{Balance, DEFAULT_GROUP, GroupSettings, HostSent, Probe, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::route::RouteSettings;
 use std::fmt::Display;
@@ -19,9 +19,6 @@ use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-/// The group that `--to` makes.
-const GROUP: &str = "default";
 
 /// What is to be done after reading the command line.
 #[derive(Debug)]
@@ -190,7 +187,7 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
         balance = value("--balance", name, values::balance)?;
     }
     let group = GroupSettings {
-        name: GROUP.to_owned(),
+        name: DEFAULT_GROUP.to_owned(),
         servers,
         files,
         balance,
@@ -200,7 +197,7 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
         settings: settings.clone(),
     };
     let mut config = Config::new(settings);
-    config.site.routes.push(RouteSettings::all_to(GROUP, &group.settings));
+    config.site.routes.push(RouteSettings::all_to(DEFAULT_GROUP, &group.settings));
     config.site.groups.push(group);
     if !args.listen.is_empty() {
         listen(&args.listen, &mut config.listen)?;

@@ -18,12 +18,13 @@ static ACTIONS: [&str; 3] = ["to", "redirect", "respond"];
 /// What changes a request before it goes to a backend.
 static FOR_BACKENDS: [&str; 3] = ["strip_prefix", "add_prefix", "request_headers"];
 
-/// Reads one route. `None` if it is not known what it does.
+/// Reads one route. `None` if it is not known what it does, or to which requests.
 pub(super) fn read(table: &Table<'_>, groups: &[GroupSettings], base: &Settings) -> Option<RouteSettings> {
     let mut route = RouteSettings::all_to("", base);
     route.host = table.parsed("host", values::route_host);
-    if let Some(path) = table.parsed("path", values::path) {
-        route.path = path;
+    let path = table.parsed("path", values::path);
+    if let Some(path) = &path {
+        route.path.clone_from(path);
     }
     route.methods = methods(table);
     route.allow = networks(table, "allow");
@@ -44,7 +45,7 @@ pub(super) fn read(table: &Table<'_>, groups: &[GroupSettings], base: &Settings)
     }
     table.settings_in(&OF_A_ROUTE, &mut |key, text| route.settings.set_value(key, text));
     route.action = action?;
-    Some(route)
+    (table.has("host") == route.host.is_some() && (path.is_some() || !table.has("path"))).then_some(route)
 }
 
 /// Whether `prefix` is `path`, or some of its first segments.

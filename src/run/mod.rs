@@ -17,6 +17,7 @@ use crate::logging::{self, AccessLog, Sinks};
 use crate::rights::{self, Needs, Note};
 use crate::serve::{self, Notifier, Serving, Sockets, signals};
 use crate::settings::listen::ListenAddress;
+use crate::socketserver::Listener;
 
 pub(crate) use self::begin::{Begun, begin};
 use self::reload::{Fixed, Reload};
@@ -48,12 +49,18 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     let access_log = (config.access_log != AccessLog::Off).then_some(config.log_format);
     let fixed = Fixed::of(&config);
     let Begun { proxy, serving, status } = begin(config.site, &config.workers, access_log, listeners)?;
+    let admin_file = admin.as_ref().and_then(Listener::file).cloned();
     if let Some(listener) = admin {
         admin::start(listener, Arc::clone(&status))?;
     }
     let mut reload = Reload { source: config.source, fixed, listen: config.listen, arguments, sockets, proxy, status };
     let mut reload = |serving: &mut Serving<_>| reload.reload(serving);
-    serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload))
+    let result = serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload));
+    // Its server answers as long as anybody may ask how the end goes.
+    if let Some(file) = admin_file {
+        file.remove();
+    }
+    result
 }
 
 /// All but what serving, opening logs anew and reading the configuration anew need.

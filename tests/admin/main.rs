@@ -16,6 +16,7 @@ use footbridge::proxy::{ReverseProxyHandler, Site};
 use footbridge::settings::Settings;
 use footbridge::settings::group::{Balance, GroupSettings, ServerSettings};
 use footbridge::settings::listen::{ListenAddress, ListenSettings};
+use footbridge::settings::route::Action;
 use footbridge::settings::site::SiteSettings;
 use footbridge::socketserver::{Listener, TcpServer, Workers};
 
@@ -237,6 +238,32 @@ fn counts_survive_a_reload_that_changes_the_group() {
 }
 
 #[test]
+fn the_count_of_all_requests_keeps_those_of_a_group_that_is_no_more() {
+    let setup = Setup::before(&[backend()]);
+    setup.send("/app/x");
+    setup.await_status("requests", "1");
+    let mut changed = site(&[backend()]);
+    "other".clone_into(&mut changed.groups[0].name);
+    changed.routes[0].action = Action::Forward { group: "other".to_owned() };
+    setup.handler.replace(changed);
+    assert_eq!(setup.status("requests"), "1");
+    setup.send("/app/x");
+    setup.await_status("requests", "2");
+}
+
+#[test]
+fn a_backend_whose_name_has_no_address_is_shown_as_down() {
+    let mut site = site(&[backend()]);
+    site.groups[0].servers.push(ServerSettings::new("nobody.invalid:80"));
+    let setup = Setup::with(site, 4);
+    assert_eq!(setup.status("groups.1.backends.1.address"), "nobody.invalid:80");
+    assert_eq!(setup.status("groups.1.backends.1.state"), "down");
+    assert_eq!(setup.status("groups.1.backends.1.why"), "its name has no address");
+    assert_eq!(setup.status("groups.1.backends.0.state"), "up");
+    assert_eq!(setup.metrics()["footbridge_backend_up{group=\"app\",backend=\"nobody.invalid:80\"}"], "0");
+}
+
+#[test]
 fn an_error_is_remembered_with_its_reason_and_without_its_query() {
     let setup = Setup::before(&[backend()]);
     setup.send("/elsewhere?token=secret");
@@ -350,6 +377,7 @@ fn status_says_what_the_last_reload_did() {
     setup.state.note_reload(Err("footbridge.toml:1:1: \"unknown\" key".to_owned()));
     assert_eq!(setup.status("reload.ok"), "false");
     assert_eq!(setup.status("reload.error"), "footbridge.toml:1:1: \\\"unknown\\\" key");
+    assert!(setup.get("/status?text").1.contains(" ago, and refused: footbridge.toml:1:1: "));
     assert_eq!(setup.metrics()["footbridge_reload_success"], "0");
     setup.state.note_reload(Ok(()));
     assert_eq!(setup.status("reload.error"), "null");

@@ -31,7 +31,7 @@ fn assert_answer(proxy: &Proxy, request: &str, (status, reason, error): Answer) 
 #[test]
 fn what_is_wrong_with_a_request_has_a_name() {
     let head_of = |length: usize| format!("GET / HTTP/1.1\r\nHost: a.test\r\nX-Pad: {}\r\n\r\n", "x".repeat(length));
-    let rows: [(String, Answer); 12] = [
+    let rows: [(String, Answer); 13] = [
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), (400, "no-host", "http_request_error")),
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), (400, "bad-field-name", "http_request_error")),
         (post("/", "Content-Length: +5\r\n", ""), (400, "bad-content-length", "http_request_error")),
@@ -47,6 +47,7 @@ fn what_is_wrong_with_a_request_has_a_name() {
         (head_of(17_000), (431, "head-too-large", "http_request_error")),
         (post("/", "Transfer-Encoding: gzip\r\n", ""), (501, "unknown-transfer-coding", "http_request_error")),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), (505, "unsupported-version", "http_request_error")),
+        ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\n".to_owned(), (400, "tls-on-plain-port", "http_request_error")),
     ];
     each_row_at_once(&rows, |(request, answer)| {
         let backend = ScriptedBackend::echoing();

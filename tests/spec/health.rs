@@ -196,6 +196,9 @@ fn a_request_that_waits_too_long_for_a_place_is_answered_503() {
     let reply = proxy.send(get("/second")).reply();
     assert_eq!(reply.status(), 503);
     assert!(reply.text().contains("reason: backends-full"), "{}", reply.text());
+    let line = &proxy.access_lines(1)[0];
+    let queued = line.split_once(" queue=").and_then(|(_, rest)| rest.split(' ').next()?.parse::<f64>().ok());
+    assert!(queued.is_some_and(|millis| millis >= 100.0), "{line}");
     cue.give();
     assert_eq!(first.reply().text(), "hello");
 }

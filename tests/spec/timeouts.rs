@@ -32,6 +32,10 @@ fn a_head_that_does_not_end_gets_408() {
         assert!(client.closed());
     });
     assert!(gate.backend().requests().is_empty());
+    for line in gate.proxy().access_lines(rows.len()) {
+        let total = line.split_once(" total=").and_then(|(_, rest)| rest.split("ms").next()?.parse::<f64>().ok());
+        assert!(total.is_some_and(|millis| millis >= 400.0), "its time is not in {line}");
+    }
 }
 
 /// RFC 9112 §9.5: who never said anything gets no answer, just the end.

@@ -99,6 +99,8 @@ fn a_mistake_in_a_route_says_what_to_write() {
             "to = \"app\"\nmethods = [\"GET\"]\n[[route]]\nto = \"app\"",
             "6:1: the routes of lines 3 and 6 have the same host, the same path, and methods in common",
         ),
+        ("to = \"app\"\nhost = \"*\"\n[[route]]\nto = \"app\"", "5:8: host \"*\""),
+        ("to = \"app\"\npath = \"/x y\"\n[[route]]\nto = \"app\"", "5:8: path \"/x y\""),
     ] {
         let found = in_route(lines);
         assert!(found.len() == 1 && found[0].starts_with(want), "{lines}\nwant {want}\n got {found:?}");

@@ -80,6 +80,10 @@ impl HeadLimits {
     }
 }
 
+/// The first byte of a TLS client (RFC 8446 §5.1), which no head begins with. Told apart because it is the mistake that
+/// is made most often, and mostly there is an LF among what follows, which would be all that is said of it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Looks for the end of a head in bytes that come piece by piece; no byte is looked at twice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScan {
@@ -102,10 +106,13 @@ impl HeadScan {
     ///
     /// # Errors
     /// A line that does not end in CRLF (RFC 9112 §2.2 lets us take a bare LF, but whoever takes it differently is
-    /// misled), or a limit exceeded.
+    /// misled), a TLS handshake, or a limit exceeded.
     pub fn find_end(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, MessageError> {
         let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         let (seen, mut line_start) = (self.scanned as usize, self.line_start as usize);
+        if bytes.first() == Some(&TLS_HANDSHAKE) {
+            return Err(MessageError::Malformed("tls-on-plain-port"));
+        }
         for end in memchr::memchr_iter(b'\n', &bytes[seen..]).map(|found| seen + found) {
             let Some(length) = (end - line_start).checked_sub(1).filter(|length| bytes[line_start + length] == b'\r')
             else {
@@ -353,6 +360,8 @@ mod tests {
             (format!("GET / HTTP/1.1\r\nA: {long}"), "head-too-large"),
             (format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n"), "head-too-large"),
             ("GET / HTTP/1.1\nHost: a\r\n".to_owned(), "bare-lf"),
+            ("\u{16}\u{3}\u{1}".to_owned(), "tls-on-plain-port"),
+            ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\n".to_owned(), "tls-on-plain-port"),
         ] {
             let got = HeadScan::default().find_end(text.as_bytes(), &LIMITS).expect_err("a defect");
             assert_eq!(got.reason(), want, "{text:?}");

@@ -13,7 +13,7 @@ use super::upkeep::Found;
 use crate::http::client::HttpConnection;
 use crate::http::headers::list;
 use crate::settings::KeepAlive;
-use crate::settings::group::GroupSettings;
+use crate::settings::group::{DEFAULT_GROUP, GroupSettings};
 use crate::settings::listen::ListenAddress;
 
 /// A server to forward to.
@@ -27,6 +27,8 @@ pub struct Backend {
     name: String,
     /// Its address, for the logs.
     label: String,
+    /// The name of its group.
+    group: String,
     keepalive: KeepAlive,
     /// Connections between two exchanges, the most recently used last: few, warm ones serve best.
     idle: Mutex<Vec<Idle>>,
@@ -122,6 +124,7 @@ impl Backend {
             name: found.settings.address.clone(),
             tally: common.tally.of_backend(&label),
             label,
+            group: group.name.clone(),
             keepalive: group.settings.keepalive.clone(),
             idle: Mutex::new(Vec::new()),
             in_flight: AtomicU32::new(0),
@@ -216,8 +219,11 @@ impl Backend {
 }
 
 impl fmt::Display for Backend {
-    /// As in the log: its address, and its name if that is another.
+    /// As in the log: its group unless there is only one, its address, and its name if that is another.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group != DEFAULT_GROUP {
+            write!(f, "{}/", self.group)?;
+        }
         f.write_str(&self.label)?;
         if self.label == self.name { Ok(()) } else { write!(f, " ({})", self.name) }
     }

@@ -1,7 +1,7 @@
 //! The reverse proxy: what all its connections share.
 
 use std::net::IpAddr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
@@ -34,6 +34,8 @@ pub struct ReverseProxyHandler {
     ids: AtomicU64,
     /// What is counted of requests that came to no group.
     unrouted: Tally,
+    /// How many requests were counted in groups that are no more.
+    gone: AtomicU64,
     failures: Recent,
     #[allow(clippy::vec_box, reason = "they go in and out without being moved")]
     spare: Mutex<Vec<Box<Exchange>>>,
@@ -54,6 +56,7 @@ impl ReverseProxyHandler {
             access_log: None,
             ids: AtomicU64::new(rand::make_rng::<SmallRng>().random()),
             unrouted: Tally::default(),
+            gone: AtomicU64::new(0),
             failures: Recent::default(),
             spare: Mutex::new(Vec::new()),
         }
@@ -75,8 +78,18 @@ impl ReverseProxyHandler {
     /// Another configuration, at once: requests that begin from now on begin with it, the others end with theirs.
     /// Groups that are set as before go on as they are.
     pub fn replace(&self, settings: SiteSettings) {
-        let site = Arc::new(Site::new(settings, Some(&self.site())));
+        let before = self.site();
+        let site = Arc::new(Site::new(settings, Some(&before)));
+        let is_gone = |group: &&Arc<LoadBalancer>| site.groups().iter().all(|stays| stays.name() != group.name());
+        let gone: u64 = before.groups().iter().filter(is_gone).map(|group| group.tally().counts().requests()).sum();
+        self.gone.fetch_add(gone, Ordering::Relaxed);
         *self.site.write().expect("no panic under the lock of the site") = site;
+    }
+
+    /// How many requests were counted in groups that are no more.
+    #[must_use]
+    pub fn gone(&self) -> u64 {
+        self.gone.load(Ordering::Relaxed)
     }
 
     /// What is counted of requests that came to no group: those that no route took, that could not be parsed, or that

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 
 use super::Settings;
 
+/// The group of the command line's `--to`.
+pub const DEFAULT_GROUP: &str = "default";
+
 /// A group of backends that serve the same thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSettings {
-    /// Its name: `app` of `[backends.app]`; `default` for the command line's `--to`.
+    /// Its name: `app` of `[backends.app]`; [`DEFAULT_GROUP`] for the command line's `--to`.
     pub name: String,
     /// Where its backends are. More may come from [`files`](Self::files), and from names with several addresses.
     pub servers: Vec<ServerSettings>,

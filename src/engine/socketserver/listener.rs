@@ -259,7 +259,8 @@ impl SocketFile {
         fs::set_permissions(&self.path, Permissions::from_mode(mode))
     }
 
-    fn remove(&self) {
+    /// Removes it, unless another program's socket has taken its place.
+    pub fn remove(&self) {
         if self.is_ours()
             && let Err(error) = fs::remove_file(&self.path)
         {

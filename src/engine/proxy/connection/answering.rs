@@ -20,7 +20,10 @@ use crate::socketserver::{Readiness, Ticket};
 impl ClientConnection {
     /// Answers a head that could not even be parsed.
     pub(super) fn refuse(&mut self, defect: MessageError, cx: &mut Context<'_>) -> Then {
-        let exchange = cx.handler.new_exchange(self.client.address.ip(), cx.now);
+        let mut exchange = cx.handler.new_exchange(self.client.address.ip(), cx.now);
+        if let Stage::Head { since } = self.stage {
+            exchange.facts.started = since;
+        }
         self.fail(exchange, &Error::Client(defect), cx)
     }
 

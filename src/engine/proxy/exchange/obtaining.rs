@@ -95,6 +95,7 @@ impl Exchange {
         let (before, since) = self.spot.take().map_or((None, cx.now), |(spot, since)| (Some(spot), since));
         let until = deadline(since, cx.settings().timeouts.queue);
         if until <= cx.now {
+            self.facts.queued += cx.now.saturating_duration_since(since);
             let failure = self.tried.take_failure();
             self.facts.backend.clone_from(&self.tried.last);
             return Err(failure.unwrap_or(Error::Full));

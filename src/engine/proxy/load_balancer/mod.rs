@@ -19,7 +19,7 @@ use super::members::{Common, Member, Members};
 use super::metrics::Tally;
 use super::upkeep::Discovery;
 use crate::settings::Settings;
-use crate::settings::group::{GroupSettings, ServerSettings};
+use crate::settings::group::{DEFAULT_GROUP, GroupSettings, ServerSettings};
 use crate::socketserver::{Worker, is_exhausted};
 
 /// A group of backends, and how one is chosen.
@@ -68,7 +68,7 @@ impl LoadBalancer {
         settings: &Settings,
     ) -> LoadBalancer {
         let servers = backends.into_iter().map(ServerSettings::new).collect();
-        LoadBalancer::with_group(GroupSettings::new("default", servers, settings), seed)
+        LoadBalancer::with_group(GroupSettings::new(DEFAULT_GROUP, servers, settings), seed)
     }
 
     /// Over a group as it was configured. Names are looked up before this returns.
