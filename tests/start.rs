@@ -231,6 +231,32 @@ fn a_peer_on_a_unix_socket_is_believed_only_if_the_list_says_unix() {
     }
 }
 
+/// What stands behind an interim response that the client did not take at once is not forgotten: it was looked at only
+/// when the backend sent more, and by then `timeouts.response` was over. (A Unix socket takes little at once.)
+#[test]
+fn a_final_response_behind_interim_ones_that_the_client_takes_late_arrives() {
+    let directory = Directory::new("interim");
+    let path = directory.join("socket");
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = backend.local_addr().unwrap();
+    thread::spawn(move || {
+        let early =
+            format!("HTTP/1.1 103 Early Hints\r\n{}\r\n", format!("Link: <{}>\r\n", "x".repeat(1000)).repeat(55));
+        let (mut stream, _) = backend.accept().unwrap();
+        let _request = stream.read(&mut [0; 1024]).unwrap();
+        write!(stream, "{}HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nat last", early.repeat(8)).unwrap();
+        let _until_closed = stream.read(&mut [0; 1024]);
+    });
+    let _proxy = Footbridge::start(&format!("--listen unix:{} --to {to} --access-log off", path.display()));
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    thread::sleep(Duration::from_millis(300)); // The proxy has long filled what the kernel holds for us.
+    let mut all = String::new();
+    client.read_to_string(&mut all).unwrap();
+    assert!(all.matches("103 Early Hints").count() == 8 && all.ends_with("\r\n\r\nat last"), "{} bytes", all.len());
+}
+
 #[test]
 fn a_unix_socket_goes_when_the_program_ends() {
     let directory = Directory::new("gone");

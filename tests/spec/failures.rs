@@ -38,6 +38,32 @@ fn a_refusing_backend_gets_502() {
     }
 }
 
+/// What was made of a response and not sent yet is taken back when the rest turns out wrong: a client that has heard nothing
+/// gets an answer, and one that has heard something gets as much as there was.
+#[test]
+fn a_response_that_goes_wrong_before_a_byte_of_it_was_sent_gets_502() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let rows = [
+        format!("{chunked}zz\r\n"),
+        format!("{chunked}3\r\nabcX"),
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n".to_owned(),
+    ];
+    each_row(&rows, |response| {
+        let backend = ScriptedBackend::answering_then_closing(response);
+        let proxy = Proxy::to(&backend);
+        let reply = proxy.send(get("/")).reply();
+        assert!(reply.status() == 502 && reply.text().contains("reason: "), "{reply:?}");
+        let line = &proxy.access_lines(1)[0];
+        assert!(line.contains(" 502 ") && !line.contains("reason=- "), "{line}");
+    });
+    let content = "x".repeat(40_000);
+    let backend =
+        ScriptedBackend::answering_then_closing(&format!("{chunked}{:x}\r\n{content}\r\nzz\r\n", content.len()));
+    let all = Proxy::to(&backend).send(get("/")).rest();
+    assert!(all.starts_with("HTTP/1.1 200 ") && all.matches('x').count() >= content.len(), "{} bytes", all.len());
+    assert!(!all.ends_with("0\r\n\r\n") && !all.contains("502"));
+}
+
 /// The log has the system's words, and the request's identification: with it the access line is found.
 #[test]
 fn the_log_says_how_a_backend_failed_and_at_which_request() {

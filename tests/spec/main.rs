@@ -21,6 +21,7 @@ mod host;
 mod interim;
 mod leaks;
 mod limits;
+mod lines;
 mod memory;
 mod persistence;
 mod python;

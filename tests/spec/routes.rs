@@ -432,3 +432,15 @@ fn each_group_has_backends_of_its_own() {
         }
     }
 }
+
+/// What could not be parsed took no route, not even the one of the request before it.
+#[test]
+fn a_malformed_request_is_answered_as_no_route_says() {
+    let backend = ScriptedBackend::answering(&ok("hello"));
+    let route = "[[route]]\nto = \"app\"\nresponse_headers = { set = { X-Route = \"one\" } }";
+    let proxy = Configured::with(&format!("{}\n{route}", group("app", &backend)));
+    let mut client = proxy.send(get("/") + "GET /\nfoo\r\n\r\n");
+    assert_eq!(client.reply().head.field("x-route"), Some("one"));
+    let reply = client.reply();
+    assert_eq!((reply.status(), reply.head.field("x-route")), (400, None));
+}

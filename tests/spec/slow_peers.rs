@@ -210,3 +210,48 @@ fn a_client_that_reads_none_of_its_pipelined_answers_is_let_go() {
     assert!((2..MANY).contains(&taken), "{taken} requests were taken");
     eventually(|| "the backend is let go".to_owned(), || backend.open_connections() <= 1);
 }
+
+/// A client that reads steadily stands still at no time, though the poller tells of it only when a third of what the
+/// kernel holds for it is gone: with a megabyte there, seconds later.
+#[test]
+fn a_client_that_reads_steadily_is_not_taken_for_one_that_stands_still() {
+    let rows = ["Content-Length: 16777216\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1000000\r\n"];
+    each_row_at_once(&rows, |framing| {
+        let framing = *framing;
+        let backend = ScriptedBackend::running(move |connection: &mut Connection| {
+            connection.request();
+            connection.send(&format!("HTTP/1.1 200 OK\r\n{framing}"));
+            connection.send_bytes(&vec![b'x'; 16 << 20]);
+            connection.send(if framing.starts_with("Transfer") { "\r\n0\r\n\r\n" } else { "" });
+        });
+        let proxy = Proxy::set(&backend, &["timeouts.send=1s"]);
+        let mut client = proxy.send(get("/"));
+        client.shrink_receive_buffer();
+        client.head();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(4) {
+            client.read_exactly(2048);
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(proxy.stdout().is_empty(), "it is still served: {}", proxy.stdout());
+    });
+}
+
+/// A backend that has begun to answer may wait for the rest of the request, as long as that comes.
+#[test]
+fn a_backend_that_waits_for_the_content_after_its_head_is_not_too_slow() {
+    let backend = ScriptedBackend::running(|connection: &mut Connection| {
+        while let Some(head) = connection.head() {
+            connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let length = connection.content(&head).bytes.len();
+            connection.send(&format!("4\r\n{length:04}\r\n0\r\n\r\n"));
+        }
+    });
+    let proxy = Proxy::set(&backend, &["timeouts.response_idle=2s", "timeouts.response=2s"]);
+    let mut client = proxy.send(head_of("POST", "Content-Length: 30\r\n"));
+    for _ in 0..30 {
+        client.send("x");
+        thread::sleep(Duration::from_millis(120));
+    }
+    assert_eq!(client.reply().text(), "0030");
+}

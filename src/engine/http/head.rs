@@ -90,14 +90,16 @@ pub struct HeadScan {
     scanned: u32,
     line_start: u32,
     lines: u32,
+    /// An empty line was passed over: one is enough.
+    skipped: bool,
 }
 
 impl HeadScan {
     /// Passes over one empty line before a head: some clients end a POST with one too many (RFC 9112 §2.2).
     pub fn skip_empty_line(&mut self, input: &mut Buffer) {
-        if self.lines == 0 && input.unread().starts_with(b"\r\n") {
+        if self.lines == 0 && !self.skipped && input.unread().starts_with(b"\r\n") {
             input.consume(2);
-            *self = HeadScan::default(); // It may have seen the CR already.
+            *self = HeadScan { skipped: true, ..HeadScan::default() }; // It may have seen the CR already.
         }
     }
 
@@ -348,6 +350,21 @@ mod tests {
             let mut scan = HeadScan::default();
             assert_eq!(scan.find_end(&head.as_bytes()[..cut], &LIMITS).expect("no defect"), None, "cut at {cut}");
             assert_eq!(scan.find_end(head.as_bytes(), &LIMITS).expect("no defect"), Some(head.len()), "cut at {cut}");
+        }
+    }
+
+    /// So that it does not matter how a client's bytes were cut, nor how long it goes on like that.
+    #[test]
+    fn one_empty_line_is_passed_over_and_not_two() {
+        for pieces in [&[&b"\r\n\r\n"[..]][..], &[b"\r\n", b"\r\n"], &[b"\r", b"\n\r", b"\n"]] {
+            let (mut scan, mut input) = (HeadScan::default(), Buffer::default());
+            for piece in pieces {
+                input.append(piece);
+                scan.skip_empty_line(&mut input);
+                let found = scan.find_end(input.unread(), &LIMITS).expect("no defect");
+                assert_eq!(found, (input.unread() == b"\r\n").then_some(2), "an empty head, which is none");
+            }
+            assert_eq!(input.unread(), b"\r\n", "{pieces:?}");
         }
     }
 

@@ -140,8 +140,7 @@ impl Relay {
     fn repeat_end(&mut self, outgoing: &mut Outgoing) {
         self.stopped = None;
         if self.ended {
-            // It was written before, so its trailer is in order.
-            let _ = self.end(outgoing);
+            let _ = self.end(outgoing); // It was written before, so its trailer is in order.
         }
     }
 
@@ -180,17 +179,17 @@ impl Relay {
     /// # Errors
     /// [`RelayError`], by the guilty side; nothing was made up to end the message.
     pub fn pump(&mut self, from: Inlet<'_>, to: Outlet<'_>, now: Instant) -> Result<Flow, RelayError> {
-        let waited = self.counted.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
-        self.counted = Some(now);
+        let waited = self.counted.replace(now).map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
         match self.stopped {
             Some((Flow::Dry, _)) => self.waited_for_sender += waited,
             Some((Flow::Full, _)) => self.waited_for_receiver += waited,
             _ => {}
         }
-        let (moved, waiting) = (self.moved, to.outgoing.bytes().len());
-        let outgoing = to.outgoing;
-        let flow = self.try_pump(from, to.socket, outgoing)?;
-        let progress = self.moved > moved || outgoing.bytes().len() < waiting;
+        let Outlet { socket, outgoing } = to;
+        let unsent = |pipe: &Option<Pipe>, out: &mut Outgoing| pipe.as_ref().map_or(0, Pipe::held) + out.bytes().len();
+        let (moved, waiting) = (self.moved, unsent(&self.pipe, outgoing));
+        let flow = self.try_pump(from, socket, outgoing)?;
+        let progress = self.moved > moved || unsent(&self.pipe, outgoing) < waiting;
         let since = match self.stopped {
             Some((before, since)) if before == flow && !progress => since,
             _ => now,
@@ -347,4 +346,51 @@ fn lost(error: io::Error) -> RelayError {
 
 fn is_slow(moved: u64, waited: Duration, rate: u64, grace: Duration) -> bool {
     waited > grace && moved < rate.saturating_mul(waited.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A receiver that takes what is under way in a pipe does not stand still.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_leaves_the_pipe_is_progress() {
+        const LENGTH: usize = 1 << 20;
+        let (from, mut sender) = UnixStream::pair().expect("two sockets");
+        let (to, mut receiver) = UnixStream::pair().expect("two sockets");
+        let sending = std::thread::spawn(move || sender.write_all(&vec![b'x'; LENGTH]));
+        let (mut from, mut to) = (Socket::new(from), Socket::new(to));
+        let mut relay = Relay::new(BodyDecoder::length(LENGTH as u64), false);
+        let (mut buffer, mut outgoing, mut now) = (Buffer::default(), Outgoing::default(), Instant::now());
+        let mut pump = |now| {
+            let inlet = Inlet { socket: &mut from, buffer: &mut buffer };
+            let flow = relay.pump(inlet, Outlet { socket: &mut to, outgoing: &mut outgoing }, now).expect("both live");
+            let held = relay.pipe.as_ref().map_or(0, Pipe::held);
+            (flow, (relay.moved(), held), relay.stopped().expect("it has stopped").1)
+        };
+        let (mut left, mut taken_from_pipe) = (LENGTH, 0);
+        while left > 0 {
+            let (flow, before, _) = pump(now);
+            now += Duration::from_secs(1);
+            if flow != Flow::Full {
+                std::thread::yield_now();
+                if flow == Flow::Dry {
+                    continue;
+                }
+            }
+            // Little, so that the pipe is not empty afterwards.
+            left -= receiver.read(&mut [0; 16 * 1024]).expect("some more");
+            let (flow, (moved, held), since) = pump(now);
+            if flow == Flow::Full && moved == before.0 && held < before.1 {
+                taken_from_pipe += 1;
+                assert_eq!(since, now, "some has left the pipe");
+            }
+        }
+        assert!(taken_from_pipe > 0, "the pipe was never more than it took");
+        sending.join().expect("no panic").expect("all is sent");
+    }
 }

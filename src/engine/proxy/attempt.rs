@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::backend::{BackendConnection, Claim};
 use crate::http::client::HttpConnection;
 use crate::settings::deadline;
-use crate::socketserver::{Connecting, Readiness, Token, Unfinished, Worker};
+use crate::socketserver::{Connecting, Readiness, Token, Unfinished, Worker, is_exhausted};
 
 /// A backend that has been asked for a connection.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ fn ask(
         asked += 1;
         match Connecting::begin(address, worker).map_err(Unfinished::Failed).and_then(Connecting::finish) {
             Ok(socket) => return connected(claim, socket, now.saturating_duration_since(begun)),
-            Err(Unfinished::Failed(failure)) => error = failure,
+            Err(Unfinished::Failed(failure)) => error = if asked > 1 { more_telling(error, failure) } else { failure },
             Err(Unfinished::Waits(connecting)) => {
                 let until = deadline(now, patience);
                 return Progress::Waits(Attempt { claim, connecting, begun, until, asked });
@@ -88,7 +88,29 @@ fn ask(
     Progress::Failed(claim, error)
 }
 
+/// Where IPv6 is off, localhost is `::1` all the same, and that this machine has no address to call it from says nothing.
+fn more_telling(before: io::Error, failure: io::Error) -> io::Error {
+    if is_exhausted(&failure) { before } else { failure }
+}
+
 fn connected(claim: Claim, socket: crate::socketserver::Socket, took: Duration) -> Progress {
     let connection = HttpConnection::new(socket);
     Progress::Connected(BackendConnection { connection, reused: false, connect_time: Some(took), claim })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_not_forgotten_over_an_address_that_this_machine_cannot_call() {
+        let [refused, none] = [io::ErrorKind::ConnectionRefused, io::ErrorKind::AddrNotAvailable];
+        let error = |kind: io::ErrorKind| match kind {
+            io::ErrorKind::ConnectionRefused => io::Error::from_raw_os_error(111),
+            _ => io::Error::from_raw_os_error(99),
+        };
+        for [before, failure, want] in [[refused, none, refused], [none, refused, refused], [none, none, none]] {
+            assert_eq!(more_telling(error(before), error(failure)).kind(), want);
+        }
+    }
 }

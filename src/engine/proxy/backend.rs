@@ -79,9 +79,12 @@ impl Claim {
 
     /// A response came.
     pub(super) fn succeed(&mut self, now: Instant) {
-        if let Some(why) = self.backend.health.succeed(std::mem::take(&mut self.trial), now) {
+        let trial = std::mem::take(&mut self.trial);
+        if let Some(why) = self.backend.health.succeed(trial, now) {
             log::info!("backend {}: up: {why}", self.backend);
             self.backend.line.call_all();
+        }
+        if trial {
             self.backend.awaiting_trial.call_all();
         }
     }

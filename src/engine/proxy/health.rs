@@ -121,6 +121,12 @@ impl Health {
         self.out_until.load(Ordering::Relaxed)
     }
 
+    /// How long it is until it may be tried, if it is out and its time is not over.
+    pub(super) fn may_be_tried_in(&self, now: Instant) -> Option<Duration> {
+        let left = self.out_until.load(Ordering::Relaxed).checked_sub(millis(now)).filter(|left| *left > 0)?;
+        (!self.check_failed.load(Ordering::Relaxed)).then(|| Duration::from_millis(left))
+    }
+
     /// Claims the one trial request of a backend that is out. `Some(false)` if it needs none, `None` if another has it.
     pub(super) fn claim(&self) -> Option<bool> {
         if self.is_up() {

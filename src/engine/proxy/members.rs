@@ -94,6 +94,9 @@ impl Members {
         };
         let soonest = self.list.iter().filter(out).min_by_key(|member| member.backend.health.out_until());
         let Some(Member { backend, settings }) = soonest else { return Choice::None };
+        if settings.max_requests.is_some_and(|most| backend.in_flight() >= most) {
+            return Choice::Full;
+        }
         match backend.claim(settings.max_requests) {
             Some(claim) => Choice::Backend(claim),
             None if tried.is_empty() => Choice::None,

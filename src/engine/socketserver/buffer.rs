@@ -106,6 +106,8 @@ impl Buffer {
 #[derive(Debug, Default)]
 pub struct Outgoing {
     bytes: Vec<u8>,
+    /// Some was sent since [`Outgoing::begin`].
+    begun: bool,
 }
 
 /// Room to gather in, and to receive: two pieces of `std::io::copy`, of 8 KiB each, with the lines around them as chunks.
@@ -115,6 +117,17 @@ impl Outgoing {
     /// The bytes, to append to.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
+    }
+
+    /// From here on [`is_begun`](Self::is_begun) is about what comes now.
+    pub fn begin(&mut self) {
+        self.begun = false;
+    }
+
+    /// Whether anything was sent since [`begin`](Self::begin): what was not can still be taken back.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.begun
     }
 
     /// Whether nothing is left to be sent.
@@ -130,6 +143,7 @@ impl Outgoing {
     pub fn send(&mut self, socket: &mut Socket) -> io::Result<bool> {
         if !self.bytes.is_empty() {
             let sent = none_if_blocked(socket.try_write(&self.bytes))?;
+            self.begun |= sent > 0;
             self.bytes.drain(..sent);
         }
         Ok(self.bytes.is_empty())
@@ -152,6 +166,7 @@ impl Outgoing {
         }
         let now = piece.len() - usize::from(more && !piece.is_empty());
         let sent = none_if_blocked(socket.try_write_two(&self.bytes, &piece[..now], more))?;
+        self.begun |= sent > 0;
         self.bytes.drain(..sent.min(waiting));
         self.bytes.extend_from_slice(&piece[sent.saturating_sub(waiting)..]);
         Ok(sent == waiting + now)

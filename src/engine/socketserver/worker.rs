@@ -105,7 +105,7 @@ impl Worker {
     /// What wakes the conversation that waits at `seat` for [`Readiness::CALLED`].
     #[must_use]
     pub fn caller(&self, seat: Token) -> Caller {
-        Caller { shared: Arc::clone(&self.shared), seat }
+        Caller::new(&self.shared, seat)
     }
 
     /// Runs a call that may block, and lets another worker take turns meanwhile.
@@ -157,6 +157,10 @@ pub struct Caller {
 }
 
 impl Caller {
+    pub(super) fn new(shared: &Arc<Shared>, seat: Token) -> Caller {
+        Caller { shared: Arc::clone(shared), seat }
+    }
+
     /// Wakes it.
     pub fn call(&self) {
         let mut crew = self.shared.crew();

@@ -121,6 +121,13 @@ impl Workers {
         crew.room.taken() - crew.entrances.len()
     }
 
+    /// One that calls somebody who is not there.
+    #[cfg(test)]
+    pub(crate) fn caller(&self) -> super::Caller {
+        let seat = self.0.crew().room.take_place();
+        super::Caller::new(&self.0, seat)
+    }
+
     /// Who does what at this moment.
     #[must_use]
     pub fn census(&self) -> Census {

@@ -20,6 +20,7 @@ use crate::socketserver::{Readiness, Ticket};
 impl ClientConnection {
     /// Answers a head that could not even be parsed.
     pub(super) fn refuse(&mut self, defect: MessageError, cx: &mut Context<'_>) -> Then {
+        cx.route = None; // The last request may have had one.
         let mut exchange = cx.handler.new_exchange(self.client.address.ip(), cx.now);
         if let Stage::Head { since } = self.stage {
             exchange.facts.started = since;
@@ -29,6 +30,10 @@ impl ClientConnection {
 
     /// The one place where a failure becomes an answer, or, if an answer has begun, a cut.
     pub(super) fn fail(&mut self, mut exchange: Box<Exchange>, error: &Error, cx: &mut Context<'_>) -> Then {
+        if matches!(error, Error::Backend(_)) && exchange.is_answered() && !self.client.output.is_begun() {
+            self.client.output.bytes().clear();
+            exchange.take_answer_back();
+        }
         exchange.facts.fail(error);
         if let (Error::Backend(defect), Some(backend)) = (error, &exchange.facts.backend) {
             let own_id = exchange.facts.id.text();
@@ -37,6 +42,8 @@ impl ClientConnection {
         }
         let gone = error.status() == HttpStatus::CLIENT_CLOSED_REQUEST;
         if gone || exchange.is_answered() {
+            // As much as there is of the answer; whether it is taken does not matter any more.
+            let _ = self.client.output.send(&mut self.client.socket);
             if exchange.ends_with_connection() {
                 self.client.socket.reset_on_close(); // An orderly end would look like the end of the content.
             }

@@ -92,6 +92,8 @@ pub(super) struct Exchange {
     asked: Instant,
     /// Until when the client waits for the backend to let it send the content.
     expects_until: Option<Instant>,
+    /// The deadline at which it was tried once more whether a peer takes anything.
+    tried_late: Option<Instant>,
     response: ResponseHead,
     scan: HeadScan,
     interims: u32,
@@ -127,6 +129,7 @@ impl Exchange {
             upload_lost: false,
             asked: now,
             expects_until: None,
+            tried_late: None,
             response: ResponseHead::default(),
             scan: HeadScan::default(),
             interims: 0,
@@ -161,6 +164,12 @@ impl Exchange {
     /// Whether the head of a final response is on its way: there can be no other answer any more.
     pub(super) fn is_answered(&self) -> bool {
         self.download.is_some() || self.tunnel.is_some()
+    }
+
+    /// Takes the answer back, of which nothing was sent.
+    pub(super) fn take_answer_back(&mut self) {
+        (self.download, self.tunnel, self.ends_with_connection) = (None, None, false);
+        (self.facts.first, self.facts.bytes) = (None, 0);
     }
 
     /// Whether the client would take the end of the connection for the end of the response.
@@ -259,6 +268,8 @@ impl Exchange {
         }
         let up = self.send_request(client, cx)?;
         if self.download.is_none() {
+            // What the client has not taken of an interim response goes first: only behind it is more looked at.
+            client.output.send(&mut client.socket).map_err(|_| Error::ClientGone)?;
             self.receive_head(client, cx)?;
         }
         if self.tunnel.is_some() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Exchange, Waiting, retry};
+use super::{Exchange, Waiting};
 use crate::http::MessageError;
 use crate::proxy::affinity;
 use crate::proxy::error::Error;
@@ -39,7 +39,7 @@ impl Exchange {
                 self.stand_in(&line, client, cx)
             }
             // It was called when the trial was over, and another one has begun: so the first one failed.
-            Got::OnTrial(_) if self.spot.is_some() => {
+            Got::OnTrial(backend) if self.stands_in(&backend.awaiting_trial) => {
                 let why = cx.balancer().why_none(&mut self.tried);
                 self.facts.backend.clone_from(&self.tried.last);
                 Err(why)
@@ -58,6 +58,10 @@ impl Exchange {
                 Ok(None)
             }
         }
+    }
+
+    fn stands_in(&self, line: &Arc<Line>) -> bool {
+        self.spot.as_ref().is_some_and(|(spot, _)| spot.is_in(line))
     }
 
     /// With a place at a backend.
@@ -80,7 +84,7 @@ impl Exchange {
         let fresh = self.retries > 0;
         let got = balancer.forward_request(&mut self.tried, self.attempt.take(), fresh, cx.worker, cx.now);
         // A request that cannot be sent twice must not meet a connection that the backend has just closed.
-        let once = !retry::is_idempotent(self.request.method());
+        let once = !self.is_repeatable();
         match got {
             Ok(Got::Connection(link)) if link.reused && once && !link.connection.socket.is_quiet() => {
                 drop(link);
@@ -101,7 +105,7 @@ impl Exchange {
             return Err(failure.unwrap_or(Error::Full));
         }
         let caller = cx.worker.caller(client.socket.token());
-        let (spot, is_first) = line.stand(caller, before);
+        let (spot, is_first) = line.stand(caller, before, self.tried.is_empty());
         self.spot = Some((spot, since));
         if is_first {
             let got = self.ask(cx)?;
@@ -109,7 +113,10 @@ impl Exchange {
                 return self.go_on_with(got, client, cx);
             }
         }
-        Ok(Some(Waiting { client: Readiness::CALLED, backend: None, deadline: until }))
+        // Nobody calls when the time of one that is out is over.
+        let trial = cx.balancer().next_trial(cx.now).filter(|_| self.stands_in(cx.balancer().line()));
+        let deadline = trial.map_or(until, |trial| until.min(trial));
+        Ok(Some(Waiting { client: Readiness::CALLED, backend: None, deadline }))
     }
 
     /// A backend that broke off, or did not begin to answer in time, has failed; not so one that closed a connection

@@ -72,6 +72,7 @@ impl Exchange {
             edits: &cx.route().settings.response_headers,
             id: cx.site.id_for(&self.request, own_id.as_bytes()),
         };
+        client.output.begin();
         response::prepare_upgrade(&self.response, &options, &how, client.output.bytes());
         self.facts.respond(self.response.status, cx.now);
         self.praise(cx);
@@ -95,6 +96,7 @@ impl Exchange {
         let options = ConnectionOptions::of(&self.response.headers);
         let persists = self.response.version == HttpVersion::Http11 && !options.close;
         self.reusable = persists && framing != BodyFraming::UntilClose && !framing::contradicts_itself(&self.response);
+        client.output.begin();
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
         let chunked = how.is_chunked();
         self.facts.respond(self.response.status, cx.now);
@@ -133,6 +135,7 @@ impl Exchange {
         match (up, down) {
             (Flow::Done, Flow::Done) => Ok(Step::Finished { keep: false }),
             (Flow::GiveWay, _) | (_, Flow::GiveWay) => Ok(Step::GiveWay),
+            _ if until <= cx.now && self.try_late(until, client) => Ok(Step::GiveWay),
             _ if until <= cx.now => {
                 self.facts.reason = "tunnel-idle";
                 Ok(Step::Finished { keep: false })

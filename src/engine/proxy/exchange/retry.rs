@@ -43,6 +43,11 @@ impl Exchange {
         small && is_idempotent(self.request.method())
     }
 
+    /// Whether the request could be sent twice, should it have to be.
+    pub(super) fn is_repeatable(&self) -> bool {
+        is_idempotent(self.request.method()) && (self.framing == BodyFraming::None || self.may_keep_content())
+    }
+
     /// Whether all content that the backend was sent can be sent again.
     fn has_all_content(&self) -> bool {
         self.framing == BodyFraming::None
@@ -80,6 +85,6 @@ impl Exchange {
 }
 
 /// RFC 9110 §9.2.2.
-pub(super) fn is_idempotent(method: &[u8]) -> bool {
+fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
 }

@@ -33,12 +33,26 @@ impl Exchange {
         let mut until = deadline(cx.now, Duration::MAX);
         for (limit, guilty) in limits.into_iter().flatten() {
             if limit <= cx.now {
-                return Err(guilty);
+                return if self.try_late(limit, client) { Ok(Step::GiveWay) } else { Err(guilty) };
             }
             until = until.min(limit);
         }
         let until = self.expects_until.map_or(until, |expected| until.min(expected));
         Ok(Step::Wait(self.waiting(up, down, until)))
+    }
+
+    /// Has both peers tried once more before this deadline ends the wait: the poller tells that a peer takes more when a
+    /// third of the kernel's buffer is free, which may be a megabyte, and a peer that takes little by little is well.
+    /// False if that was done already, and nothing has moved since.
+    pub(super) fn try_late(&mut self, limit: Instant, client: &mut Peer) -> bool {
+        if self.tried_late.replace(limit) == Some(limit) {
+            return false;
+        }
+        client.socket.note(Readiness::WRITE);
+        if let Some(link) = &mut self.link {
+            link.connection.socket.note(Readiness::WRITE);
+        }
+        true
     }
 
     /// Until when the request's content may stand still, and who is to blame then.
@@ -58,7 +72,8 @@ impl Exchange {
             (Flow::Full, _) => Some((deadline(stopped, timeouts.send), Error::ClientGone)),
             (_, Some(_)) => {
                 let idle = if self.is_event_stream() { timeouts.tunnel } else { timeouts.response_idle };
-                Some((deadline(stopped, idle), Error::Backend(MessageError::TimedOut)))
+                // It may wait for the request's content, which comes as fast as the client sends it.
+                Some((deadline(stopped.max(self.asked), idle), Error::Backend(MessageError::TimedOut)))
             }
             // The backend's time begins when it has the whole request.
             (_, None) if up == Flow::Done => {

@@ -264,7 +264,17 @@ impl LoadBalancer {
 
     /// Whether requests stand in line, before which a new one must not go.
     pub(super) fn has_line(&self) -> bool {
-        !self.common.line.is_empty()
+        self.common.line.has_fresh()
+    }
+
+    /// When the next backend that is out may be tried.
+    pub(super) fn next_trial(&self, now: Instant) -> Option<Instant> {
+        self.members()
+            .list
+            .iter()
+            .filter_map(|member| member.backend.health.may_be_tried_in(now))
+            .min()
+            .map(|time| now + time)
     }
 
     /// Where those stand who wait for a place at a backend.
