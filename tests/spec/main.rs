@@ -12,6 +12,7 @@ mod answers;
 mod balancing;
 mod chunked;
 mod command_line;
+mod detours;
 mod exhaustion;
 mod failures;
 mod field_syntax;

@@ -126,7 +126,7 @@ fn parse_size_line(line: &[u8]) -> Option<u64> {
         return None;
     }
     let size = std::str::from_utf8(size).ok()?;
-    u64::from_str_radix(size, 16).ok()
+    i64::from_str_radix(size, 16).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -142,7 +142,8 @@ mod tests {
             ("00A", Some(10)),
             ("5;a=b", Some(5)),
             ("5 ;a=\"x;y\"", Some(5)),
-            ("ffffffffffffffff", Some(u64::MAX)),
+            ("7fffffffffffffff", Some(u64::MAX / 2)),
+            ("8000000000000000", None),
             ("", None),
             (";a", None),
             (" 5", None),

@@ -93,15 +93,17 @@ fn check_coding(coding: &[u8]) -> Result<(), MessageError> {
     Err(MessageError::Malformed("bad-transfer-encoding"))
 }
 
-/// `1*DIGIT`: no sign, no space, no list, nothing that overflows. Python's `int()` takes `+5` and `1_0`.
+/// `1*DIGIT`: no sign, no space, no list, nothing that overflows, be it where lengths have a sign. Python's `int()` takes
+/// `+5` and `1_0`.
 pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }
-    value.iter().try_fold(0u64, |length, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+    let length = value.iter().try_fold(0i64, |length, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
         length.checked_mul(10)?.checked_add(digit)
-    })
+    })?;
+    u64::try_from(length).ok()
 }
 
 #[cfg(test)]
@@ -118,7 +120,8 @@ mod tests {
             ("0", Some(0)),
             ("5", Some(5)),
             ("0005", Some(5)),
-            ("18446744073709551615", Some(u64::MAX)),
+            ("9223372036854775807", Some(u64::MAX / 2)),
+            ("9223372036854775808", None),
             ("18446744073709551616", None),
             ("", None),
             ("+5", None),

@@ -10,7 +10,8 @@
 //! | [`framing`] | where a message's content ends: decided once |
 //! | [`chunked`] | takes the chunked coding off |
 //! | [`body`] | takes the framing off content, and puts it on |
-//! | [`relay`], `kept` | moves content from one connection to another; keeps a copy while it may have to be sent again |
+//! | [`relay`] | moves content from one connection to another |
+//! | `kept`, `pace` | its copy of what may have to be sent again; how long it waited, and for whom |
 //! | [`trailer`] | trailer fields that may be passed on |
 //! | [`server`] | [`HttpServer`](server::HttpServer), [`DoMethod`](server::DoMethod): the server side for plain blocking handlers |
 //! | [`handler`], `intake`, `reply` | [`BaseHttpRequestHandler`](handler::BaseHttpRequestHandler): a request read, a response made |
@@ -31,6 +32,7 @@ pub mod headers;
 pub mod host;
 mod intake;
 mod kept;
+mod pace;
 pub mod relay;
 mod reply;
 pub mod server;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::body::{BodyDecoder, BodyReader, BodyWriter};
 use super::error::MessageError;
 use super::kept::Kept;
+use super::pace::Pace;
 use super::text::append_hexadecimal;
 use crate::socketserver::splice::Pipe;
 use crate::socketserver::{Buffer, Outgoing, Socket};
@@ -68,16 +69,14 @@ pub struct Relay {
     /// The framing's end is written, if not sent.
     ended: bool,
     trailer: Vec<u8>,
+    /// Trailer fields are passed on.
+    keeps_trailer: bool,
     /// Content under way inside the kernel.
     pipe: Option<Pipe>,
     kept: Kept,
     moved: u64,
     limit: u64,
-    stopped: Option<(Flow, Instant)>,
-    /// Until when the waits below are counted.
-    counted: Option<Instant>,
-    waited_for_sender: Duration,
-    waited_for_receiver: Duration,
+    pace: Pace,
 }
 
 impl Relay {
@@ -89,15 +88,20 @@ impl Relay {
             chunked,
             ended: false,
             trailer: Vec::new(),
+            keeps_trailer: true,
             pipe: None,
             kept: Kept::default(),
             moved: 0,
             limit: u64::MAX,
-            stopped: None,
-            counted: None,
-            waited_for_sender: Duration::ZERO,
-            waited_for_receiver: Duration::ZERO,
+            pace: Pace::default(),
         }
+    }
+
+    /// Passes trailer fields on only if `keep`.
+    #[must_use]
+    pub fn keeping_trailer(mut self, keep: bool) -> Relay {
+        self.keeps_trailer = keep;
+        self
     }
 
     /// Fails with [`MessageError::ContentTooLarge`] when more content than this has come.
@@ -138,7 +142,7 @@ impl Relay {
     }
 
     fn repeat_end(&mut self, outgoing: &mut Outgoing) {
-        self.stopped = None;
+        self.pace.begin_again();
         if self.ended {
             let _ = self.end(outgoing); // It was written before, so its trailer is in order.
         }
@@ -159,19 +163,19 @@ impl Relay {
     /// Where and since when it stands still.
     #[must_use]
     pub fn stopped(&self) -> Option<(Flow, Instant)> {
-        self.stopped
+        self.pace.stopped()
     }
 
     /// Whether the sender keeps us waiting for more than `grace` at less than `rate` bytes a second.
     #[must_use]
     pub fn sender_is_slow(&self, rate: u64, grace: Duration) -> bool {
-        is_slow(self.moved, self.waited_for_sender, rate, grace)
+        self.pace.sender_is_slow(self.moved, rate, grace)
     }
 
     /// Whether the receiver keeps us waiting for more than `grace` at less than `rate` bytes a second.
     #[must_use]
     pub fn receiver_is_slow(&self, rate: u64, grace: Duration) -> bool {
-        is_slow(self.moved, self.waited_for_receiver, rate, grace)
+        self.pace.receiver_is_slow(self.moved, rate, grace)
     }
 
     /// Moves what can be moved now.
@@ -179,22 +183,13 @@ impl Relay {
     /// # Errors
     /// [`RelayError`], by the guilty side; nothing was made up to end the message.
     pub fn pump(&mut self, from: Inlet<'_>, to: Outlet<'_>, now: Instant) -> Result<Flow, RelayError> {
-        let waited = self.counted.replace(now).map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
-        match self.stopped {
-            Some((Flow::Dry, _)) => self.waited_for_sender += waited,
-            Some((Flow::Full, _)) => self.waited_for_receiver += waited,
-            _ => {}
-        }
+        self.pace.go_on(now);
         let Outlet { socket, outgoing } = to;
         let unsent = |pipe: &Option<Pipe>, out: &mut Outgoing| pipe.as_ref().map_or(0, Pipe::held) + out.bytes().len();
         let (moved, waiting) = (self.moved, unsent(&self.pipe, outgoing));
         let flow = self.try_pump(from, socket, outgoing)?;
         let progress = self.moved > moved || unsent(&self.pipe, outgoing) < waiting;
-        let since = match self.stopped {
-            Some((before, since)) if before == flow && !progress => since,
-            _ => now,
-        };
-        self.stopped = Some((flow, since));
+        self.pace.stop(flow, progress, now);
         Ok(flow)
     }
 
@@ -206,7 +201,7 @@ impl Relay {
     ) -> Result<Flow, RelayError> {
         // While the receiver is full nothing more is taken in, however often the other direction wakes us: what waits
         // would grow without end.
-        if matches!(self.stopped, Some((Flow::Full, _))) && !outgoing.send(receiver).map_err(lost)? {
+        if matches!(self.stopped(), Some((Flow::Full, _))) && !outgoing.send(receiver).map_err(lost)? {
             return Ok(Flow::Full);
         }
         let mut flow = Flow::Done;
@@ -334,18 +329,16 @@ impl Relay {
         self.ended = true;
         if self.chunked {
             outgoing.bytes().extend_from_slice(b"0\r\n");
-            super::trailer::forward(&self.trailer, outgoing.bytes()).map_err(RelayError::Sender)?;
+        } else if self.trailer.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let out = if self.chunked { outgoing.bytes() } else { &mut Vec::new() };
+        super::trailer::forward(&self.trailer, self.keeps_trailer, out).map_err(RelayError::Sender)
     }
 }
 
 fn lost(error: io::Error) -> RelayError {
     RelayError::Receiver(error.into())
-}
-
-fn is_slow(moved: u64, waited: Duration, rate: u64, grace: Duration) -> bool {
-    waited > grace && moved < rate.saturating_mul(waited.as_secs())
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ impl HttpStatus {
     pub const REQUEST_TIMEOUT: HttpStatus = HttpStatus(408);
     pub const CONTENT_TOO_LARGE: HttpStatus = HttpStatus(413);
     pub const URI_TOO_LONG: HttpStatus = HttpStatus(414);
+    pub const UPGRADE_REQUIRED: HttpStatus = HttpStatus(426);
     pub const REQUEST_HEADER_FIELDS_TOO_LARGE: HttpStatus = HttpStatus(431);
     pub const CLIENT_CLOSED_REQUEST: HttpStatus = HttpStatus(499);
     pub const INTERNAL_SERVER_ERROR: HttpStatus = HttpStatus(500);

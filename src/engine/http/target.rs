@@ -62,18 +62,21 @@ pub fn is_authority(authority: &[u8]) -> bool {
         }
         _ => authority.split_at(authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len())),
     };
-    host.iter().all(|byte| is_host_byte(*byte)) && is_port(port)
+    let is_name = host.iter().all(|byte| is_host_byte(*byte)) && !host.windows(2).any(|pair| pair == b"..");
+    is_name && is_port(port) && authority.first() != Some(&b':')
 }
 
 fn is_ip_literal(literal: &[u8]) -> bool {
     std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
-/// reg-name = unreserved / pct-encoded / sub-delims (RFC 3986 §3.2.2), but for the comma: it would make a list of it.
+/// reg-name = unreserved / sub-delims (RFC 3986 §3.2.2), but for the comma: it would make a list of it. And without
+/// pct-encoded: a host that only some readers know again would slip past the route that guards it. For the same reason
+/// a name has no empty part.
 fn is_host_byte(byte: u8) -> bool {
     matches!(
         byte,
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\''
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\''
             | b'(' | b')' | b'*' | b'+' | b';' | b'='
     )
 }
@@ -107,6 +110,7 @@ mod tests {
             ("GET", "http://a.example", true),
             ("GET", "HTTP://a.example?x", true),
             ("GET", "http:///x", false),
+            ("GET", "http://:80/x", false),
             ("GET", "http://user@a.example/", false),
             ("GET", "ftp://a.example/", false),
         ] {
@@ -148,6 +152,12 @@ mod tests {
             ("a:8x", false),
             ("a:123456", false),
             ("a:1:2", false),
+            (":80", false),
+            (":", false),
+            ("a%2eexample", false),
+            ("a.example.", true),
+            ("a.example..", false),
+            ("a..example", false),
             ("<script>", false),
         ] {
             assert_eq!(is_authority(authority.as_bytes()), want, "{authority}");

@@ -6,17 +6,19 @@ use super::field::Field;
 /// Appends the fields of a trailer section to `out`, with the blank line that ends the message.
 ///
 /// A recipient may merge trailer fields into the header fields, so those are dropped that would change there who the
-/// message is for, how long it is or how it is treated (RFC 9110 §6.5.1).
+/// message is for, how long it is or how it is treated (RFC 9110 §6.5.1). All are dropped unless `keep`, which RFC 9110
+/// §6.5.1 allows.
 ///
 /// # Errors
 /// [`MessageError::Malformed`] if it is no section of field lines.
-pub fn forward(section: &[u8], out: &mut Vec<u8>) -> Result<(), MessageError> {
+pub fn forward(section: &[u8], keep: bool, out: &mut Vec<u8>) -> Result<(), MessageError> {
     if section.len() > b"\r\n".len() {
-        let mut table = [httparse::EMPTY_HEADER; 64];
+        let lines = memchr::memchr_iter(b'\n', section).count();
+        let mut table = vec![httparse::EMPTY_HEADER; lines];
         let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(section, &mut table) else {
             return Err(MessageError::Malformed("bad-trailer"));
         };
-        for field in fields.iter().filter(|field| may_trail(field.name)) {
+        for field in fields.iter().filter(|field| keep && may_trail(field.name)) {
             out.extend_from_slice(field.name.as_bytes());
             out.extend_from_slice(b": ");
             out.extend_from_slice(field.value);
@@ -67,14 +69,25 @@ mod tests {
     #[test]
     fn fields_that_would_change_the_message_do_not_trail_it() {
         let mut out = Vec::new();
-        forward(b"X-Sum: 1\r\nContent-Length: 5\r\nHost: b\r\nTransfer-Encoding: x\r\n\r\n", &mut out).expect("fields");
+        forward(b"X-Sum: 1\r\nContent-Length: 5\r\nHost: b\r\nTransfer-Encoding: x\r\n\r\n", true, &mut out)
+            .expect("fields");
         assert_eq!(out, b"X-Sum: 1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_section_may_have_as_many_lines_as_fit_into_it() {
+        let (section, mut out) = ("A: b\r\n".repeat(500) + "\r\n", Vec::new());
+        forward(section.as_bytes(), true, &mut out).expect("fields");
+        assert_eq!(out, section.as_bytes());
+        out.clear();
+        forward(section.as_bytes(), false, &mut out).expect("fields");
+        assert_eq!(out, b"\r\n");
     }
 
     #[test]
     fn a_section_that_is_no_field_lines_is_refused() {
         for section in ["X Sum: 1\r\n\r\n", ": 1\r\n\r\n", "X\r\n\r\n", " X: 1\r\n\r\n"] {
-            assert!(forward(section.as_bytes(), &mut Vec::new()).is_err(), "{section:?}");
+            assert!(forward(section.as_bytes(), false, &mut Vec::new()).is_err(), "{section:?}");
         }
     }
 }

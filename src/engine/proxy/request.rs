@@ -73,6 +73,7 @@ pub fn check_request(head: &RequestHead) -> Result<(), Error> {
 pub fn wants_websocket(head: &RequestHead, options: &ConnectionOptions<'_>) -> bool {
     let protocols = || head.headers.values(Field::Upgrade);
     options.upgrade
+        && head.method() == b"GET"
         && head.version == HttpVersion::Http11
         && protocols().count() == 1
         && protocols().all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
@@ -112,8 +113,11 @@ fn append_lines(
     let host = how.host.unwrap_or(asked);
     let mut host_written = false;
     let strips = !prefix(how.route.strip_prefix.as_deref()).is_empty();
-    let stays =
-        |line: &FieldLine<'_>| !options.removes(line) && !is_pretended(line, how.trusted) && !edits.take_out(line.name);
+    // What identifies the request is for the backend, too, whatever Connection says of it.
+    let is_id = |line: &FieldLine<'_>| how.id.is_some_and(|id| line.name.eq_ignore_ascii_case(id.name.as_bytes()));
+    let stays = |line: &FieldLine<'_>| {
+        (!options.removes(line) || is_id(line)) && !is_pretended(line, how.trusted) && !edits.take_out(line.name)
+    };
     let all_ordinary_stay = options.leave_ordinary(edits);
     let mut lines = head.headers.iter();
     while let Some(line) = next_to_look_at(&mut lines, all_ordinary_stay, out) {
@@ -130,6 +134,7 @@ fn append_lines(
             }
             Field::MaxForwards if counts_forwards(head) => append_decremented(&line, out),
             Field::XForwardedFor | Field::XForwardedProto | Field::XForwardedHost => {}
+            Field::Expect if head.version == HttpVersion::Http10 => {} // RFC 9110 §10.1.1: it means nothing there.
             Field::Other if strips && line.name.eq_ignore_ascii_case(FORWARDED_PREFIX.as_bytes()) => {}
             _ => append_line(&line, out),
         }

@@ -48,8 +48,16 @@ pub fn prepare_response(head: &ResponseHead, options: &ConnectionOptions<'_>, ho
     if head.headers.first(Field::Date).is_none() {
         append_date(how.edits, out); // RFC 9110 §6.6.1: who receives a response without Date adds it.
     }
+    if demands_upgrade(head) {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
     append_connection(how.keep, how.version, out);
     out.extend_from_slice(b"\r\n");
+}
+
+/// RFC 9110 §15.5.22: a 426 says to what.
+fn demands_upgrade(head: &ResponseHead) -> bool {
+    head.status == HttpStatus::UPGRADE_REQUIRED && head.headers.first(Field::Upgrade).is_some()
 }
 
 /// Date, unless the route sets or removes it.
@@ -70,9 +78,10 @@ pub(super) fn append_connection(keep: bool, version: HttpVersion, out: &mut Vec<
     });
 }
 
-/// Appends an interim response (RFC 9110 §15.2): it has no content and no say over the connection.
-pub fn prepare_interim(head: &ResponseHead, options: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
-    append_start(head, options, FieldEdits::NONE, out);
+/// Appends an interim response (RFC 9110 §15.2): it has no content and no say over the connection. What the route takes
+/// out of responses does not come early, either; what it adds waits for the final one.
+pub fn prepare_interim(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &FieldEdits, out: &mut Vec<u8>) {
+    append_start(head, options, edits, out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -103,7 +112,8 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &Fi
     let all_ordinary_stay = options.leave_ordinary(edits);
     let mut lines = head.headers.iter();
     while let Some(line) = next_to_look_at(&mut lines, all_ordinary_stay, out) {
-        if !options.removes(&line) && !edits.take_out(line.name) {
+        let stays = !options.removes(&line) || (line.field == Field::Upgrade && demands_upgrade(head));
+        if stays && !edits.take_out(line.name) {
             append_line(&line, out);
         }
     }

@@ -96,13 +96,17 @@ impl FieldEdits {
         self.remove.is_empty() && self.set.is_empty()
     }
 
-    /// Whether the message's own lines of this name go.
+    /// Whether the message's own lines of this name go: and those that a CGI backend takes for it, `X_Name` for `X-Name`.
     #[must_use]
     pub fn take_out(&self, name: &[u8]) -> bool {
         if self.is_empty() {
             return false;
         }
         let mut names = self.remove.iter().chain(self.set.iter().map(|(name, _)| name));
-        names.any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+        names.any(|known| known.len() == name.len() && known.bytes().map(folded).eq(name.iter().copied().map(folded)))
     }
+}
+
+fn folded(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }

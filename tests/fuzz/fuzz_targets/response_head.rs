@@ -51,7 +51,7 @@ fn pass_interim(response: &ResponseHead, original: &Head<'_>) {
         let how = Answering { framing, version, to_head: false, keep: false, edits: FieldEdits::NONE, id: None };
         prepare_upgrade(response, &options, &how, &mut out);
     } else {
-        prepare_interim(response, &options, &mut out);
+        prepare_interim(response, &options, FieldEdits::NONE, &mut out);
     }
     let sent = read_again(&out, response);
     assert_eq!(sent.framing(false), Ok(None), "an interim response has no content: {}", shown(&out));

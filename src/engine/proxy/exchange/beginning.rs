@@ -36,18 +36,20 @@ impl Exchange {
         if self.framing.exceeds(limits.body) {
             return Err(Error::Client(MessageError::ContentTooLarge));
         }
-        self.begin_upload(cx);
+        let keeps_trailer = options.leave_ordinary(&cx.route().settings.request_headers);
+        self.begin_upload(keeps_trailer, cx);
         if self.upload.is_some() && self.request.expects_continue() {
             self.expects_until = Some(deadline(cx.now, cx.settings().timeouts.expect));
         }
         Ok(())
     }
 
-    fn begin_upload(&mut self, cx: &Context<'_>) {
+    fn begin_upload(&mut self, keeps_trailer: bool, cx: &Context<'_>) {
         let limits = &cx.settings().limits;
         self.upload = (self.framing != BodyFraming::None).then(|| {
             let decoder = BodyDecoder::new(self.framing, limits);
             let relay = Relay::new(decoder, self.framing == BodyFraming::Chunked).limited_to(limits.body);
+            let relay = relay.keeping_trailer(keeps_trailer);
             if self.may_keep_content() { relay.keeping(retry::KEPT_CONTENT) } else { relay }
         });
     }

@@ -52,7 +52,8 @@ impl Exchange {
         }
         if self.request.version == HttpVersion::Http11 {
             let options = ConnectionOptions::of(&self.response.headers);
-            response::prepare_interim(&self.response, &options, client.output.bytes());
+            let edits = &cx.route().settings.response_headers;
+            response::prepare_interim(&self.response, &options, edits, client.output.bytes());
             client.output.send(&mut client.socket).map_err(|_| Error::ClientGone)?;
         }
         Ok(())
@@ -98,11 +99,12 @@ impl Exchange {
         self.reusable = persists && framing != BodyFraming::UntilClose && !framing::contradicts_itself(&self.response);
         client.output.begin();
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
-        let chunked = how.is_chunked();
+        let (chunked, keeps_trailer) = (how.is_chunked(), options.leave_ordinary(edits));
         self.facts.respond(self.response.status, cx.now);
         self.praise(cx);
         self.expects_until = None;
-        self.download = Some(Relay::new(BodyDecoder::new(framing, &cx.settings().limits), chunked));
+        let relay = Relay::new(BodyDecoder::new(framing, &cx.settings().limits), chunked);
+        self.download = Some(relay.keeping_trailer(keeps_trailer));
         Ok(())
     }
 

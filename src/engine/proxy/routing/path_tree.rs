@@ -5,7 +5,8 @@
 //! readings lead to different places could be let in by one route and answered by what another one guards: it is
 //! ambiguous, and refused. Whoever takes some of these liberties and not others reads something in between. Not so with
 //! `..`, of which each reader makes something else, and with two slashes at the beginning, behind which some see a host
-//! (RFC 3986 §4.2): these are ambiguous wherever there is more than one place to lead to.
+//! (RFC 3986 §4.2): these are ambiguous wherever there is more than one place to lead to; and where a route puts the path
+//! below another one, which it must not lead out of.
 //!
 //! The tree has a node for each segment, in lower case. Both walks stop where the tree ends, so a path costs as much as
 //! it is long, and no more, however it is made.
@@ -17,6 +18,8 @@ const LONGEST_SEGMENT: usize = 255;
 #[derive(Debug, Default)]
 pub(super) struct PathTree {
     nodes: Vec<Node>,
+    /// A route changes the prefix of its paths.
+    guarded: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +48,11 @@ pub(super) enum Lead {
 }
 
 impl PathTree {
+    /// A route changes the prefix of its paths: nobody shall get past what it puts there.
+    pub(super) fn guard(&mut self) {
+        self.guarded = true;
+    }
+
     /// The place of a prefix, which begins with `/` and has no empty and no dot segments: if it is new, `number`.
     pub(super) fn place(&mut self, prefix: &str, number: usize) -> usize {
         if self.nodes.is_empty() {
@@ -99,7 +107,7 @@ impl PathTree {
 
     /// Whether every path leads to the one place that there is.
     fn leads_to_one_place(&self) -> bool {
-        matches!(&*self.nodes, [root] if !root.places.is_empty())
+        !self.guarded && matches!(&*self.nodes, [root] if !root.places.is_empty())
     }
 
     /// The longest prefix that the path begins with, byte for byte.
@@ -123,7 +131,7 @@ impl PathTree {
     /// The places at the longest prefix of the path as a lenient server reads it; `None` if there is no telling.
     fn leniently(&self, path: &[u8]) -> Option<&[Place]> {
         let (mut places, mut node) = (&self.nodes[0].places, Some(0));
-        let (mut segment, mut separators) = (Segment::default(), 0);
+        let (mut segment, mut separated) = (Segment::default(), false);
         let mut rest = path;
         while let Some((byte, after)) = decoded(rest) {
             rest = after;
@@ -131,10 +139,10 @@ impl PathTree {
                 segment.push(byte);
                 continue;
             }
-            if separators == 1 && segment.length == 0 {
-                return None; // //host/path
+            if separated && node == Some(0) && segment.length == 0 {
+                return None; // //host/path, or /.//host/path
             }
-            separators += 1;
+            separated = true;
             self.step(&mut node, &mut places, &segment)?;
             segment = Segment::default();
         }
@@ -166,7 +174,7 @@ fn has_other_readings(path: &[u8]) -> bool {
 }
 
 /// The next byte, percent-decoded, and what is left. What is no escape is taken as it is.
-fn decoded(path: &[u8]) -> Option<(u8, &[u8])> {
+pub(super) fn decoded(path: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     match path {
         [b'%', high, low, rest @ ..] => match (digit(*high), digit(*low)) {

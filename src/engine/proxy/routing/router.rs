@@ -48,14 +48,18 @@ impl Router {
         };
         for (number, route) in routes.iter().enumerate() {
             let next = made.places.len();
-            let place = made.tree_of(route.host.as_deref()).place(&route.path, next);
+            let tree = made.tree_of(route.host.as_deref());
+            if changes_prefix(route) {
+                tree.guard();
+            }
+            let place = tree.place(&route.path, next);
             if place == next {
                 made.places.push(Vec::new());
             }
             made.places[place].push(number);
         }
         let is_for_all = |route: &RouteSettings| route.host.is_none() && route.path.trim_end_matches('/').is_empty();
-        made.one_for_all = made.places.len() == 1 && is_for_all(&routes[0]);
+        made.one_for_all = made.places.len() == 1 && is_for_all(&routes[0]) && !routes.iter().any(changes_prefix);
         made
     }
 
@@ -100,6 +104,10 @@ impl Router {
         let below = dots.filter_map(move |(dot, _)| find(&self.below, &host[dot + 1..]));
         exact.into_iter().chain(below).chain(std::iter::once(&self.any))
     }
+}
+
+fn changes_prefix(route: &RouteSettings) -> bool {
+    route.strip_prefix.is_some() || route.add_prefix.is_some()
 }
 
 fn find<'a>(trees: &'a [(Box<[u8]>, PathTree)], name: &[u8]) -> Option<&'a PathTree> {
@@ -179,6 +187,21 @@ mod tests {
             assert_eq!(made.find(host.as_bytes(), path.as_bytes()), Found::Routes(&[want]), "{host} {path}");
         }
         assert_eq!(made.find(b"example.com", b"/x/../api"), Found::Ambiguous);
+    }
+
+    #[test]
+    fn nobody_leaves_the_prefix_that_a_route_puts_before_its_paths() {
+        let mut route = RouteSettings::all_to("app", &Settings::default());
+        let paths = [&b"/../secret"[..], b"/%2e%2e/secret", b"/..;/secret", b"/a/../../secret", b"//a/b", b"/.//a/b"];
+        assert!(
+            paths.iter().all(|path| Router::new(std::slice::from_ref(&route)).find(b"a", path) == Found::Routes(&[0]))
+        );
+        route.add_prefix = Some("/tenant".to_owned());
+        let made = Router::new(&[route]);
+        for path in paths {
+            assert_eq!(made.find(b"a", path), Found::Ambiguous, "{}", path.escape_ascii());
+        }
+        assert_eq!(made.find(b"a", b"/a%20b/C;d"), Found::Routes(&[0]));
     }
 
     #[test]
