@@ -23,6 +23,8 @@ pub struct Health {
     check_failed: AtomicBool,
     /// A trial request is under way.
     trial: AtomicBool,
+    /// The last trial's place among the trials of all backends; 0 if there was none.
+    last_trial: AtomicU64,
     /// Failures in a row.
     fails: AtomicU32,
     /// The millisecond in which it came back; 0 if it was never out.
@@ -71,6 +73,7 @@ impl Health {
             out_until: AtomicU64::new(0),
             check_failed: AtomicBool::new(false),
             trial: AtomicBool::new(false),
+            last_trial: AtomicU64::new(0),
             fails: AtomicU32::new(0),
             back_since: AtomicU64::new(0),
             detail: Mutex::new(Detail {
@@ -116,9 +119,9 @@ impl Health {
         }
     }
 
-    /// When it may be tried, for the choice among those that are all out.
-    pub(super) fn out_until(&self) -> u64 {
-        self.out_until.load(Ordering::Relaxed)
+    /// When it was tried last, for the choice among those that are all out: a place among all trials.
+    pub(super) fn last_trial(&self) -> u64 {
+        self.last_trial.load(Ordering::Relaxed)
     }
 
     /// How long it is until it may be tried, if it is out and its time is not over.
@@ -129,11 +132,13 @@ impl Health {
 
     /// Claims the one trial request of a backend that is out. `Some(false)` if it needs none, `None` if another has it.
     pub(super) fn claim(&self) -> Option<bool> {
+        static TRIALS: AtomicU64 = AtomicU64::new(1);
         if self.is_up() {
             return Some(false);
         }
         let claimed = self.trial.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        claimed.then_some(true)
+        claimed.then(|| self.last_trial.store(TRIALS.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed))?;
+        Some(true)
     }
 
     /// A trial that ended without saying anything, because its client went away.

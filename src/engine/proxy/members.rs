@@ -86,14 +86,14 @@ impl Members {
         }
     }
 
-    /// Of those that are out, the one that would be tried again first. If another request is trying it, those that have
-    /// met a failure already wait for what comes of that; to the others it is as bad as any.
+    /// Of those that are out, each in turn: the one that was not tried for longest. If another request is trying it, those
+    /// that have met a failure already wait for what comes of that; to the others it is as bad as any.
     pub(super) fn least_bad(&self, tried: &Tried) -> Choice {
         let out = |member: &&Member| {
             !member.settings.drain && !member.backend.health.is_up() && !tried.contains(&member.backend)
         };
-        let soonest = self.list.iter().filter(out).min_by_key(|member| member.backend.health.out_until());
-        let Some(Member { backend, settings }) = soonest else { return Choice::None };
+        let next = self.list.iter().filter(out).min_by_key(|member| member.backend.health.last_trial());
+        let Some(Member { backend, settings }) = next else { return Choice::None };
         if settings.max_requests.is_some_and(|most| backend.in_flight() >= most) {
             return Choice::Full;
         }

@@ -147,7 +147,7 @@ impl LoadBalancer {
     }
 
     /// Chooses among those that can be used and were not tried. Backups are for when there is none; and if there is no
-    /// backup either, the one that would be tried again soonest is better than none.
+    /// backup either, those that are out are tried in turn, which is better than nothing.
     ///
     /// Python: `get_server` = `random.choice(server_list)`.
     #[must_use]
