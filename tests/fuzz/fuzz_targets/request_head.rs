@@ -122,7 +122,11 @@ fn end_to_end<'a>(lines: &Head<'a>, original: &Head<'_>) -> Vec<FieldLine<'a>> {
         ["authorization", "cookie", "cache-control", "set-cookie", "date", "expect", "x-request-id", "via"];
     let stays = |(name, _): &FieldLine<'_>| {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let ours = OURS.contains(&&*name) || name.replace('_', "-").starts_with("x-forwarded-") || name.contains('_');
+        let expects = name == "expect" && original.request_line().is_ok_and(|(.., version)| version == b"HTTP/1.0");
+        let ours = expects
+            || OURS.contains(&&*name)
+            || name.replace('_', "-").starts_with("x-forwarded-")
+            || name.contains('_');
         !ours && (ALWAYS.contains(&&*name) || !original.lists("connection", &name))
     };
     lines.lines.iter().copied().filter(stays).collect()

@@ -212,10 +212,15 @@ fn chunk_size(text: &[u8]) -> Result<u64> {
     if size.is_empty() || size.len() > 16 || !is_text(extension) {
         return Err(Malformed("bad chunk-size line"));
     }
-    size.iter().try_fold(0, |sum, digit| {
+    let size = size.iter().try_fold(0, |sum, digit| {
         let digit = char::from(*digit).to_digit(16).ok_or(Malformed("a chunk size is no number"))?;
         Ok(sum << 4 | u64::from(digit))
-    })
+    })?;
+    if fits(size) { Ok(size) } else { Err(Malformed("a chunk size that overflows where lengths have a sign")) }
+}
+
+fn fits(length: u64) -> bool {
+    i64::try_from(length).is_ok()
 }
 
 /// The trailer fields at the end of a whole chunked body.
@@ -244,7 +249,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|length| fits(*length))
 }
 
 /// Without SP and HTAB at both ends.
