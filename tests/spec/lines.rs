@@ -248,3 +248,37 @@ fn a_request_in_line_tries_a_backend_whose_time_is_over() {
     cue.give();
     assert_eq!(held.reply().text(), "other");
 }
+
+/// One that hangs in its trial does not keep the others that are out from theirs.
+#[test]
+fn a_trial_that_hangs_holds_no_other_backend_up() {
+    let (cue, bad) = (Cue::default(), Arc::new(AtomicBool::new(true)));
+    let flaky = |name: &'static str, holds: bool| {
+        let (bad, cue) = (Arc::clone(&bad), cue.clone());
+        ScriptedBackend::running(move |connection: &mut Connection| {
+            while connection.request().is_some() {
+                if bad.load(Ordering::Relaxed) {
+                    return;
+                }
+                if holds {
+                    cue.wait();
+                }
+                connection.send(&ok(name));
+            }
+        })
+    };
+    let (hangs, returns, dead) = (flaky("hangs", true), flaky("returns", false), RefusingPort::new());
+    let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s", "--set", "timeouts.queue=60s"];
+    let proxy = to(&[at(&hangs), at(&returns), dead.address().to_string()], &flags);
+    for _ in 0..12 {
+        assert!(proxy.send(get("/")).reply().status() >= 502);
+    }
+    bad.store(false, Ordering::Relaxed);
+    // One of these is held in the trial, the others come to the one that answers.
+    let mut clients: Vec<_> = (0..6).map(|_| proxy.send(get("/"))).collect();
+    eventually(|| "five answers".to_owned(), || proxy.access_lines(17).len() >= 17);
+    cue.give_all(6);
+    for client in &mut clients {
+        assert!(["hangs", "returns"].contains(&&*client.reply().text()));
+    }
+}

@@ -297,3 +297,27 @@ fn a_handshake_without_an_answer_times_out_like_any_request() {
     let proxy = Proxy::set(&backend, &["timeouts.response=300ms"]);
     assert_eq!(proxy.send(HANDSHAKE).reply().status(), 504);
 }
+
+/// RFC 9112 §9.3: what a client sends behind its handshake goes into the tunnel. If the tunnel fails before the client
+/// has heard of it, the bytes are gone, and what follows is not read as requests.
+#[test]
+fn a_tunnel_that_fails_at_once_ends_the_connection() {
+    let backend = ScriptedBackend::running(|connection: &mut Connection| {
+        while let Some(head) = connection.head() {
+            if head.target() == "/tunnel" {
+                connection.send(SWITCHING);
+                return connection.reset();
+            }
+            connection.send(&ok("smuggled"));
+        }
+    });
+    let proxy = Proxy::to(&backend);
+    for _ in 0..20 {
+        let swallowed = "POST /swallowed HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100\r\n\r\n";
+        let mut client = proxy.send(format!("{HANDSHAKE}{swallowed}"));
+        std::thread::sleep(std::time::Duration::from_millis(20)); // The tunnel has failed, or will: either way it must hold.
+        client.try_send(get("/smuggled"));
+        client.rest();
+    }
+    assert!(backend.requests_for("/smuggled").is_empty() && backend.requests_for("/swallowed").is_empty());
+}

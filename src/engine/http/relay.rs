@@ -327,13 +327,16 @@ impl Relay {
     /// All content is taken from the sender, and in the receiver's framing it ends here.
     fn end(&mut self, outgoing: &mut Outgoing) -> Result<(), RelayError> {
         self.ended = true;
-        if self.chunked {
-            outgoing.bytes().extend_from_slice(b"0\r\n");
-        } else if self.trailer.is_empty() {
+        if !self.chunked && self.trailer.is_empty() {
             return Ok(());
         }
-        let out = if self.chunked { outgoing.bytes() } else { &mut Vec::new() };
-        super::trailer::forward(&self.trailer, self.keeps_trailer, out).map_err(RelayError::Sender)
+        let length = outgoing.bytes().len();
+        outgoing.bytes().extend_from_slice(b"0\r\n");
+        let end = super::trailer::forward(&self.trailer, self.keeps_trailer, outgoing.bytes());
+        if end.is_err() || !self.chunked {
+            outgoing.bytes().truncate(length); // Nobody is to take it for an end.
+        }
+        end.map_err(RelayError::Sender)
     }
 }
 

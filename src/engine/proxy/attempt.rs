@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::backend::{BackendConnection, Claim};
 use crate::http::client::HttpConnection;
 use crate::settings::deadline;
+use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Connecting, Readiness, Token, Unfinished, Worker, is_exhausted};
 
 /// A backend that has been asked for a connection.
@@ -78,7 +79,9 @@ fn ask(
         asked += 1;
         match Connecting::begin(address, worker).map_err(Unfinished::Failed).and_then(Connecting::finish) {
             Ok(socket) => return connected(claim, socket, now.saturating_duration_since(begun)),
-            Err(Unfinished::Failed(failure)) => error = if asked > 1 { more_telling(error, failure) } else { failure },
+            Err(Unfinished::Failed(failure)) => {
+                error = if asked > 1 { more_telling(error, failure, address) } else { failure }
+            }
             Err(Unfinished::Waits(connecting)) => {
                 let until = deadline(now, patience);
                 return Progress::Waits(Attempt { claim, connecting, begun, until, asked });
@@ -88,9 +91,13 @@ fn ask(
     Progress::Failed(claim, error)
 }
 
-/// Where IPv6 is off, localhost is `::1` all the same, and that this machine has no address to call it from says nothing.
-fn more_telling(before: io::Error, failure: io::Error) -> io::Error {
-    if is_exhausted(&failure) { before } else { failure }
+/// What two addresses of a backend said, in one. That this machine has run out of something says nothing of the backend,
+/// and goes before what the other one said; but where IPv6 is off, localhost is `::1` all the same, and that there is no
+/// address to call it from says nothing at all.
+fn more_telling(before: io::Error, failure: io::Error, of: &ListenAddress) -> io::Error {
+    let is_ipv6 = matches!(of, ListenAddress::Inet(address) if address.is_ipv6());
+    let says_nothing = is_ipv6 && failure.kind() == io::ErrorKind::AddrNotAvailable;
+    if says_nothing || is_exhausted(&before) { before } else { failure }
 }
 
 fn connected(claim: Claim, socket: crate::socketserver::Socket, took: Duration) -> Progress {
@@ -100,17 +107,23 @@ fn connected(claim: Claim, socket: crate::socketserver::Socket, took: Duration) 
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
-    fn a_refusal_is_not_forgotten_over_an_address_that_this_machine_cannot_call() {
-        let [refused, none] = [io::ErrorKind::ConnectionRefused, io::ErrorKind::AddrNotAvailable];
-        let error = |kind: io::ErrorKind| match kind {
-            io::ErrorKind::ConnectionRefused => io::Error::from_raw_os_error(111),
-            _ => io::Error::from_raw_os_error(99),
-        };
-        for [before, failure, want] in [[refused, none, refused], [none, refused, refused], [none, none, none]] {
-            assert_eq!(more_telling(error(before), error(failure)).kind(), want);
+    fn what_says_nothing_of_a_backend_hides_no_refusal_and_no_exhaustion() {
+        let [v4, v6] = ["127.0.0.1:1", "[::1]:1"].map(|text| ListenAddress::Inet(text.parse().expect("an address")));
+        let [refused, no_address, no_descriptor] = [Errno::CONNREFUSED, Errno::ADDRNOTAVAIL, Errno::MFILE];
+        for (before, failure, of, want) in [
+            (refused, no_address, &v6, refused),
+            (refused, no_address, &v4, no_address),
+            (refused, no_descriptor, &v6, no_descriptor),
+            (no_descriptor, refused, &v4, no_descriptor),
+            (no_descriptor, no_address, &v6, no_descriptor),
+        ] {
+            let got = more_telling(before.into(), failure.into(), of);
+            assert_eq!(Errno::from_io_error(&got), Some(want), "{before:?} {failure:?}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Backend {
     pub tally: Arc<BackendTally>,
     /// The line of its group.
     line: Arc<Line>,
-    /// Requests that wait for what comes of its trial, because no other backend is left to them.
+    /// Those of its group who wait for what comes of a trial.
     pub(super) awaiting_trial: Arc<Line>,
 }
 
@@ -133,7 +133,7 @@ impl Backend {
             in_flight: AtomicU32::new(0),
             health: Health::new(group),
             line: Arc::clone(&common.line),
-            awaiting_trial: Arc::default(),
+            awaiting_trial: Arc::clone(&common.awaiting_trial),
         }
     }
 

@@ -119,6 +119,11 @@ impl Health {
         }
     }
 
+    /// Whether a request is trying it.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.trial.load(Ordering::Relaxed)
+    }
+
     /// When it was tried last, for the choice among those that are all out: a place among all trials.
     pub(super) fn last_trial(&self) -> u64 {
         self.last_trial.load(Ordering::Relaxed)
@@ -223,6 +228,9 @@ impl Health {
     /// It stays in, as the last one. Tells so once, and again at most as often as others are tried.
     fn note_failing(&self, why: String, fail_timeout: Duration, now: Instant) -> Option<String> {
         let mut detail = self.detail();
+        if self.fails.load(Ordering::Relaxed) == 0 {
+            return None; // It has answered meanwhile.
+        }
         if detail.failing.is_none() && detail.told.is_some_and(|told| now < told + fail_timeout) {
             return None;
         }

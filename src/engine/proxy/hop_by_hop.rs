@@ -30,6 +30,7 @@ impl<'a> ConnectionOptions<'a> {
                     5 if option.eq_ignore_ascii_case(b"close") => options.close = true,
                     10 if option.eq_ignore_ascii_case(b"keep-alive") => options.keep_alive = true,
                     7 if option.eq_ignore_ascii_case(b"upgrade") => options.upgrade = true,
+                    2 if option.eq_ignore_ascii_case(b"te") => {} // It has to name it (RFC 9110 §10.1.4), and TE never stays.
                     _ => options.names_fields = true,
                 }
             }

@@ -22,8 +22,19 @@ pub(super) struct Line {
 
 #[derive(Debug, Default)]
 struct Waiting {
+    /// By number, ascending.
     callers: VecDeque<Waiter>,
+    /// How many of them are fresh.
+    fresh: usize,
     last: u64,
+}
+
+impl Waiting {
+    fn take(&mut self, place: usize) -> Option<Waiter> {
+        let waiter = self.callers.remove(place)?;
+        self.fresh -= usize::from(waiter.fresh);
+        Some(waiter)
+    }
 }
 
 #[derive(Debug)]
@@ -55,12 +66,12 @@ impl Line {
 
     fn note_length(&self, waiting: &Waiting) {
         self.length.store(waiting.callers.len(), Ordering::SeqCst);
-        self.fresh.store(waiting.callers.iter().filter(|waiter| waiter.fresh).count(), Ordering::SeqCst);
+        self.fresh.store(waiting.fresh, Ordering::SeqCst);
     }
 
     /// Takes a place: the last, or the one that it had `before`; `fresh` if any place at a backend will do. Says whether it
-    /// is the first. If so, the caller has to look once more whether a backend has a place: one that became free before
-    /// it stood here was told to nobody.
+    /// is the first to whom any place will do. If so, the caller has to look once more whether a backend has a place: one
+    /// that became free before it stood here was told to nobody, or to those before it, in vain.
     pub(super) fn stand(self: &Arc<Self>, caller: Caller, before: Option<Spot>, fresh: bool) -> (Spot, bool) {
         // A place in another line counts for nothing here.
         let before = before.filter(|spot| spot.is_in(self)).map(Spot::step_out);
@@ -69,13 +80,15 @@ impl Line {
         waiting.last = waiting.last.max(number);
         let place = waiting.callers.partition_point(|other| other.number < number);
         waiting.callers.insert(place, Waiter { number, fresh, caller });
-        let next = if in_vain && !fresh { waiting.callers.remove(place + 1) } else { None };
+        waiting.fresh += usize::from(fresh);
+        let next = if in_vain && !fresh { waiting.take(place + 1) } else { None };
+        let is_first = waiting.callers.iter().take(place).all(|before| !before.fresh);
         self.note_length(&waiting);
         drop(waiting);
         if let Some(next) = next {
             next.caller.call();
         }
-        (Spot { line: Arc::clone(self), number, used: false }, place == 0)
+        (Spot { line: Arc::clone(self), number, used: false }, is_first)
     }
 
     /// A place at a backend has become free.
@@ -84,7 +97,7 @@ impl Line {
             return;
         }
         let mut waiting = self.waiting();
-        let first = waiting.callers.pop_front();
+        let first = waiting.take(0);
         self.note_length(&waiting);
         drop(waiting);
         if let Some(first) = first {
@@ -120,12 +133,10 @@ impl Spot {
     /// Whether it still stood there.
     fn withdraw(&self) -> bool {
         let mut waiting = self.line.waiting();
-        let found = waiting.callers.iter().position(|waiter| waiter.number == self.number);
-        if let Some(at) = found {
-            waiting.callers.remove(at);
-            self.line.note_length(&waiting);
-        }
-        found.is_some()
+        let found = waiting.callers.binary_search_by_key(&self.number, |waiter| waiter.number);
+        let waiter = found.ok().and_then(|at| waiting.take(at));
+        self.line.note_length(&waiting);
+        waiter.is_some()
     }
 }
 
@@ -173,5 +184,17 @@ mod tests {
         assert!(is_first && numbers(&line) == [1, 3], "in vain: the second is called, and the first stands as before");
         let (_first, is_first) = line.stand(workers.caller(), Some(first), false);
         assert!(is_first && numbers(&line) == [1, 3], "nobody had called it");
+    }
+
+    /// A place that became free was told to those before it, who had no use for it.
+    #[test]
+    fn who_stands_behind_none_but_those_who_tried_in_vain_looks_again() {
+        let workers = Workers::new("test", 1).expect("a pool");
+        let line = Arc::new(Line::default());
+        let (_tried, is_first) = line.stand(workers.caller(), None, false);
+        let (_too, is_first_too) = line.stand(workers.caller(), None, false);
+        let (_fresh, is_first_fresh) = line.stand(workers.caller(), None, true);
+        let (_late, is_first_late) = line.stand(workers.caller(), None, true);
+        assert_eq!([is_first, is_first_too, is_first_fresh, is_first_late], [true, true, true, false]);
     }
 }

@@ -24,6 +24,9 @@ pub(super) struct Members {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Common {
     pub(super) line: Arc<Line>,
+    /// Requests that wait for what comes of a trial, because no other backend is left to them. One line for all: whichever
+    /// comes back will do.
+    pub(super) awaiting_trial: Arc<Line>,
     pub(super) tally: Arc<Tally>,
 }
 
@@ -92,11 +95,18 @@ impl Members {
         let out = |member: &&Member| {
             !member.settings.drain && !member.backend.health.is_up() && !tried.contains(&member.backend)
         };
-        let next = self.list.iter().filter(out).min_by_key(|member| member.backend.health.last_trial());
-        let Some(Member { backend, settings }) = next else { return Choice::None };
-        if settings.max_requests.is_some_and(|most| backend.in_flight() >= most) {
+        let is_full =
+            |member: &Member| member.settings.max_requests.is_some_and(|most| member.backend.in_flight() >= most);
+        // One that hangs in its trial, or is full, does not keep the others from theirs.
+        let turn = |member: &&Member| {
+            let health = &member.backend.health;
+            (is_full(member) || health.is_on_trial(), health.last_trial())
+        };
+        let Some(next) = self.list.iter().filter(out).min_by_key(turn) else { return Choice::None };
+        if is_full(next) {
             return Choice::Full;
         }
+        let Member { backend, settings } = next;
         match backend.claim(settings.max_requests) {
             Some(claim) => Choice::Backend(claim),
             None if tried.is_empty() => Choice::None,

@@ -168,8 +168,8 @@ impl Exchange {
 
     /// Takes the answer back, of which nothing was sent.
     pub(super) fn take_answer_back(&mut self) {
-        (self.download, self.tunnel, self.ends_with_connection) = (None, None, false);
-        (self.facts.first, self.facts.bytes) = (None, 0);
+        self.keep &= self.tunnel.is_none(); // What the client has sent behind its request went into the tunnel.
+        (self.download, self.tunnel, self.ends_with_connection, self.facts.first) = (None, None, false, None);
     }
 
     /// Whether the client would take the end of the connection for the end of the response.

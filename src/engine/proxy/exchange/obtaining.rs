@@ -40,6 +40,9 @@ impl Exchange {
             }
             // It was called when the trial was over, and another one has begun: so the first one failed.
             Got::OnTrial(backend) if self.stands_in(&backend.awaiting_trial) => {
+                if let Some((_, since)) = &self.spot {
+                    self.facts.queued += cx.now.saturating_duration_since(*since);
+                }
                 let why = cx.balancer().why_none(&mut self.tried);
                 self.facts.backend.clone_from(&self.tried.last);
                 Err(why)
@@ -109,7 +112,12 @@ impl Exchange {
         self.spot = Some((spot, since));
         if is_first {
             let got = self.ask(cx)?;
-            if !matches!(got, Got::Full | Got::OnTrial(_)) {
+            let stays = match got {
+                Got::Full => self.stands_in(cx.balancer().line()), // Nobody would call it elsewhere.
+                Got::OnTrial(_) => true,
+                Got::Connecting(_) | Got::Connection(_) => false,
+            };
+            if !stays {
                 return self.go_on_with(got, client, cx);
             }
         }

@@ -92,9 +92,8 @@ impl LoadBalancer {
                 && last.settings.probe == group.probe
                 && last.settings.settings.checks == group.settings.checks
         });
-        let line = alike.map_or_else(Arc::default, |last| Arc::clone(&last.common.line));
-        let tally = last.map_or_else(Arc::default, |last| Arc::clone(&last.common.tally));
-        let common = Common { line, tally };
+        let mut common = alike.map(|last| last.common.clone()).unwrap_or_default();
+        common.tally = last.map_or_else(Arc::default, |last| Arc::clone(&last.common.tally));
         let before = alike.map(LoadBalancer::members);
         let members = Members::new(&found, before.as_deref(), &group, seed, &common);
         LoadBalancer {

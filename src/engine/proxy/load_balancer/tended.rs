@@ -40,6 +40,7 @@ impl Tended for LoadBalancer {
         if let Some(change) = member.backend.health.check(result, Instant::now()) {
             log::log!(if good { log::Level::Info } else { log::Level::Warn }, "backend {}: {change}", member.backend);
             self.common.line.call_all();
+            member.backend.awaiting_trial.call_all();
             if !good {
                 member.backend.tally.count_taken_out();
             }
