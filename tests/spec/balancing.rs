@@ -6,12 +6,6 @@ use crate::support::proxy::Proxy;
 use crate::support::refusal::RefusingPort;
 use crate::support::{each_row, get, post};
 
-/// The flags that name these backends, and more.
-fn to(backends: &[&str], more: &[&str]) -> Proxy {
-    let flags: Vec<_> = backends.iter().flat_map(|address| ["--to", address]).chain(more.iter().copied()).collect();
-    Proxy::with(&flags)
-}
-
 /// Who answers `count` requests on one connection, one letter each.
 fn who_answers(client: &mut Client, count: usize) -> String {
     let ask = |_| {
@@ -25,7 +19,7 @@ fn who_answers(client: &mut Client, count: usize) -> String {
 #[test]
 fn two_backends_share_the_requests() {
     let (a, b) = (ScriptedBackend::named("a"), ScriptedBackend::named("b"));
-    let proxy = to(&[&a.address().to_string(), &b.address().to_string()], &[]);
+    let proxy = Proxy::before(&[&a.address().to_string(), &b.address().to_string()], &[]);
     let answers = who_answers(&mut proxy.connect(), 400);
     let share = answers.matches('a').count();
     assert!((140..=260).contains(&share), "{share} of 400");
@@ -37,7 +31,7 @@ fn two_backends_share_the_requests() {
 fn the_same_seed_gives_the_same_sequence() {
     let (a, b) = (ScriptedBackend::named("a"), ScriptedBackend::named("b"));
     let addresses = [&*a.address().to_string(), &*b.address().to_string()];
-    let sequence = |seed| who_answers(&mut to(&addresses, &["--seed", seed]).connect(), 64);
+    let sequence = |seed| who_answers(&mut Proxy::before(&addresses, &["--seed", seed]).connect(), 64);
     assert_eq!(sequence("1"), sequence("1"));
     // One in 2^64 if the seed is heeded.
     assert_ne!(sequence("1"), sequence("2"));
@@ -48,7 +42,7 @@ fn the_same_seed_gives_the_same_sequence() {
 fn without_a_seed_the_sequence_is_random() {
     let (a, b) = (ScriptedBackend::named("a"), ScriptedBackend::named("b"));
     let addresses = [&*a.address().to_string(), &*b.address().to_string()];
-    let sequence = || who_answers(&mut to(&addresses, &[]).connect(), 64);
+    let sequence = || who_answers(&mut Proxy::before(&addresses, &[]).connect(), 64);
     assert_ne!(sequence(), sequence());
 }
 
@@ -56,7 +50,7 @@ fn without_a_seed_the_sequence_is_random() {
 #[test]
 fn a_dead_backend_is_passed_over_for_any_method() {
     let (dead, alive) = (RefusingPort::new(), ScriptedBackend::echoing());
-    let proxy = to(&[&dead.address().to_string(), &alive.address().to_string()], &[]);
+    let proxy = Proxy::before(&[&dead.address().to_string(), &alive.address().to_string()], &[]);
     for _ in 0..30 {
         assert_eq!(proxy.send(get("/")).reply().status(), 200);
         assert_eq!(proxy.send(post("/", "Content-Length: 5\r\n", "hello")).reply().text(), "hello");
@@ -70,7 +64,7 @@ fn a_dead_backend_is_passed_over_for_any_method() {
 #[test]
 fn no_get_fails_when_one_of_two_backends_dies() {
     let (a, b) = (ScriptedBackend::named("a"), ScriptedBackend::named("b"));
-    let proxy = to(&[&a.address().to_string(), &b.address().to_string()], &[]);
+    let proxy = Proxy::before(&[&a.address().to_string(), &b.address().to_string()], &[]);
     let mut client = proxy.connect();
     assert!(who_answers(&mut client, 50).contains('a'));
     drop(a);

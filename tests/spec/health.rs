@@ -13,16 +13,6 @@ use crate::support::proxy::Proxy;
 use crate::support::refusal::{FullQueue, RefusingPort};
 use crate::support::{Cue, PATIENCE, each_row, get};
 
-/// A proxy for these backends, in this order.
-fn to(backends: &[String], more: &[&str]) -> Proxy {
-    let flags: Vec<_> = backends.iter().flat_map(|address| ["--to", address]).chain(more.iter().copied()).collect();
-    Proxy::with(&flags)
-}
-
-fn at(backend: &ScriptedBackend) -> String {
-    backend.address().to_string()
-}
-
 /// Asks until the answer is `wanted`; fails the test if it never is. Returns how often another answer came before.
 fn ask_until(proxy: &Proxy, wanted: &str) -> usize {
     let begun = Instant::now();
@@ -41,7 +31,7 @@ fn ask_until(proxy: &Proxy, wanted: &str) -> usize {
 #[test]
 fn a_backend_that_refuses_is_left_out_after_two_failures() {
     let (dead, alive) = (RefusingPort::new(), ScriptedBackend::named("a"));
-    let proxy = to(&[dead.address().to_string(), at(&alive)], &["--balance", "round-robin"]);
+    let proxy = Proxy::before(&[dead.address().to_string(), alive.at()], &["--balance", "round-robin"]);
     for _ in 0..20 {
         assert_eq!(proxy.send(get("/")).reply().text(), "a");
     }
@@ -54,7 +44,7 @@ fn a_backend_that_refuses_is_left_out_after_two_failures() {
 fn nothing_is_taken_out_if_that_is_off() {
     let (dead, alive) = (RefusingPort::new(), ScriptedBackend::named("a"));
     let flags = ["--balance", "round-robin", "--set", "backends.max_fails=0"];
-    let proxy = to(&[dead.address().to_string(), at(&alive)], &flags);
+    let proxy = Proxy::before(&[dead.address().to_string(), alive.at()], &flags);
     for _ in 0..20 {
         assert_eq!(proxy.send(get("/")).reply().text(), "a");
     }
@@ -81,7 +71,7 @@ fn one_request_at_a_time_tries_a_backend_that_is_out() {
     let (ailing, well) = (ailing("ailing", 3), ScriptedBackend::named("well"));
     let flags =
         ["--balance", "round-robin", "--set", "backends.fail_timeout=100ms", "--set", "backends.slow_start=1ms"];
-    let proxy = to(&[at(&ailing), at(&well)], &flags);
+    let proxy = Proxy::before(&[ailing.at(), well.at()], &flags);
     assert!(ask_until(&proxy, "ailing") > 0);
     let failed = ailing.requests().len();
     assert!(failed >= 4, "two failures, a trial that failed, and one that succeeded: {failed}");
@@ -97,7 +87,7 @@ fn one_request_at_a_time_tries_a_backend_that_is_out() {
 fn when_all_are_out_the_answer_is_503() {
     let dead = [RefusingPort::new(), RefusingPort::new(), RefusingPort::new()];
     let addresses = dead.each_ref().map(|dead| dead.address().to_string());
-    let proxy = to(&addresses, &[]);
+    let proxy = Proxy::before(&addresses, &[]);
     let statuses: Vec<_> = (0..20).map(|_| proxy.send(get("/")).reply().status()).collect();
     assert!(statuses.ends_with(&[503; 10]), "{statuses:?}");
 }
@@ -107,7 +97,7 @@ fn when_all_are_out_the_answer_is_503() {
 fn an_outage_of_all_backends_is_a_line_for_each_in_the_log() {
     for count in [1, 3] {
         let dead: Vec<_> = (0..count).map(|_| RefusingPort::new()).collect();
-        let mut proxy = to(&dead.iter().map(|port| port.address().to_string()).collect::<Vec<_>>(), &[]);
+        let mut proxy = Proxy::before(&dead.iter().map(|port| port.address().to_string()).collect::<Vec<_>>(), &[]);
         for _ in 0..30 {
             assert!([502, 503].contains(&proxy.send(get("/")).reply().status()));
         }
@@ -131,8 +121,8 @@ fn one_of_several_that_are_all_out_is_found_as_soon_as_it_is_back() {
             }
         });
         let mut addresses = dead.each_ref().map(|dead| dead.address().to_string()).to_vec();
-        addresses.insert(*place, at(&ailing));
-        let proxy = to(&addresses, &["--set", "backends.fail_timeout=60s"]);
+        addresses.insert(*place, ailing.at());
+        let proxy = Proxy::before(&addresses, &["--set", "backends.fail_timeout=60s"]);
         // More than the budget of second attempts has: from then on few requests get to one that is out.
         for _ in 0..150 {
             assert!(proxy.send(get("/")).reply().status() >= 502);
@@ -147,7 +137,7 @@ fn one_of_several_that_are_all_out_is_found_as_soon_as_it_is_back() {
 fn a_backend_that_cannot_be_connected_to_holds_no_worker() {
     let (stuck, well) = (FullQueue::new(), ScriptedBackend::named("well"));
     let flags = ["--balance", "round-robin", "--workers", "1", "--set", "timeouts.connect=300ms"];
-    let proxy = to(&[stuck.address().to_string(), at(&well)], &flags);
+    let proxy = Proxy::before(&[stuck.address().to_string(), well.at()], &flags);
     let mut first = proxy.send(get("/first"));
     let begun = Instant::now();
     assert_eq!(proxy.send(get("/second")).reply().text(), "well");
@@ -164,22 +154,23 @@ fn a_backend_that_cannot_be_connected_to_holds_no_worker() {
 fn a_second_attempt_that_reaches_nobody_answers_with_the_first_ones_failure() {
     let (closing, dead) = (ScriptedBackend::closing_without_a_byte(), RefusingPort::new());
     let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s"];
-    let proxy = to(&[at(&closing), dead.address().to_string()], &flags);
+    let proxy = Proxy::before(&[closing.at(), dead.address().to_string()], &flags);
     assert_eq!(proxy.send(get("/")).reply().status(), 502, "the one that closes has failed once");
     // Now it fails a second time and is out, and the dead one refuses: there is no backend that could be used.
     let reply = proxy.send(get("/")).reply();
     assert_eq!(reply.status(), 502, "{}", reply.text());
     assert!(reply.text().contains("reason: backend-closed-early"), "{}", reply.text());
     let line = &proxy.access_lines(2)[1];
-    assert!(line.contains(&format!("backend={}", at(&closing))), "it is not the dead one's failure: {line}");
+    assert!(line.contains(&format!("backend={}", closing.at())), "it is not the dead one's failure: {line}");
 }
 
 /// A backup is for when no other can be used.
 #[test]
 fn a_backup_is_used_only_when_no_other_can_be() {
     let (ailing, spare) = (ailing("main", 2), ScriptedBackend::named("spare"));
-    let list = BackendList::of(&[at(&ailing), format!("{} backup", spare.address())]);
-    let proxy = to(&[list.flag()], &["--set", "backends.fail_timeout=100ms", "--set", "backends.slow_start=1ms"]);
+    let list = BackendList::of(&[ailing.at(), format!("{} backup", spare.address())]);
+    let proxy =
+        Proxy::before(&[list.flag()], &["--set", "backends.fail_timeout=100ms", "--set", "backends.slow_start=1ms"]);
     assert_eq!(proxy.send(get("/")).reply().text(), "spare");
     ask_until(&proxy, "main");
     let before = spare.requests().len();
@@ -200,11 +191,11 @@ fn a_replaced_list_moves_the_traffic_and_a_drained_backend_ends_what_it_has() {
         }
         ok("old")
     });
-    let list = BackendList::of(&[at(&old)]);
-    let proxy = to(&[list.flag()], &[]);
+    let list = BackendList::of(&[old.at()]);
+    let proxy = Proxy::before(&[list.flag()], &[]);
     let mut under_way = proxy.send(get("/under-way"));
     old.wait_for_requests(1);
-    list.replace(&[format!("{} drain", old.address()), at(&new)]);
+    list.replace(&[format!("{} drain", old.address()), new.at()]);
     ask_until(&proxy, "new");
     for _ in 0..10 {
         assert_eq!(proxy.send(get("/")).reply().text(), "new");
@@ -236,7 +227,7 @@ fn a_backend_can_be_a_unix_socket() {
             let _ = stream.write_all(ok("unix").as_bytes());
         }
     });
-    let proxy = to(&[format!("unix:{}", path.display())], &[]);
+    let proxy = Proxy::before(&[format!("unix:{}", path.display())], &[]);
     assert_eq!(proxy.send(get("/")).reply().text(), "unix");
     let _ = std::fs::remove_file(&path);
 }
@@ -252,7 +243,7 @@ fn a_put_is_sent_again_with_its_content() {
     for dying in [ScriptedBackend::resetting(), ScriptedBackend::closing_without_a_byte()] {
         each_row(&rows, |request| {
             let echo = ScriptedBackend::echoing();
-            let proxy = to(&[at(&dying), at(&echo)], &["--balance", "round-robin"]);
+            let proxy = Proxy::before(&[dying.at(), echo.at()], &["--balance", "round-robin"]);
             let reply = proxy.send(request).reply();
             assert_eq!((reply.status(), reply.text().as_str()), (200, "hello"));
         });
@@ -263,7 +254,7 @@ fn a_put_is_sent_again_with_its_content() {
 #[test]
 fn a_large_put_is_not_sent_again() {
     let (dying, echo) = (ScriptedBackend::closing_without_a_byte(), ScriptedBackend::echoing());
-    let proxy = to(&[at(&dying), at(&echo)], &["--balance", "round-robin"]);
+    let proxy = Proxy::before(&[dying.at(), echo.at()], &["--balance", "round-robin"]);
     let head = format!("PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n", 64 * 1024 + 1);
     let mut client = proxy.send(head);
     client.send(vec![b'x'; 64 * 1024 + 1]);
@@ -286,7 +277,7 @@ fn checks_take_a_backend_out_and_bring_it_back() {
     let flags = ["--balance", "round-robin", "--health", "/healthz"];
     let quick = ["health.interval=50ms", "health.fall=2", "health.rise=2", "backends.slow_start=1ms"];
     let flags: Vec<_> = flags.into_iter().chain(quick.into_iter().flat_map(|setting| ["--set", setting])).collect();
-    let proxy = to(&[at(&checked), at(&other)], &flags);
+    let proxy = Proxy::before(&[checked.at(), other.at()], &flags);
     let begun = Instant::now();
     while (0..4).any(|_| proxy.send(get("/")).reply().text() == "checked") {
         assert!(begun.elapsed() < PATIENCE, "it is not taken out");
@@ -300,9 +291,9 @@ fn checks_take_a_backend_out_and_bring_it_back() {
 #[test]
 fn every_policy_serves_and_hash_stays_with_one_backend() {
     let backends: Vec<_> = ["a", "b", "c"].into_iter().map(ScriptedBackend::named).collect();
-    let addresses: Vec<_> = backends.iter().map(at).collect();
+    let addresses: Vec<_> = backends.iter().map(ScriptedBackend::at).collect();
     for policy in ["random", "round-robin", "least-connections", "two-choices", "hash"] {
-        let proxy = to(&addresses, &["--balance", policy]);
+        let proxy = Proxy::before(&addresses, &["--balance", policy]);
         let mut answers: Vec<_> = (0..60).map(|_| proxy.send(get("/")).reply().text()).collect();
         let first = answers[..3].concat();
         answers.sort();

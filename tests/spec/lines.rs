@@ -13,16 +13,6 @@ use crate::support::proxy::Proxy;
 use crate::support::refusal::RefusingPort;
 use crate::support::{Cue, eventually, get};
 
-/// A proxy for these backends, in this order.
-fn to(backends: &[String], more: &[&str]) -> Proxy {
-    let flags: Vec<_> = backends.iter().flat_map(|address| ["--to", address]).chain(more.iter().copied()).collect();
-    Proxy::with(&flags)
-}
-
-fn at(backend: &ScriptedBackend) -> String {
-    backend.address().to_string()
-}
-
 /// A backend that answers each request when its cue is given.
 fn on_cue(cue: &Cue) -> ScriptedBackend {
     let cue = cue.clone();
@@ -40,7 +30,7 @@ fn a_request_waits_for_a_place_at_a_full_backend() {
     let cue = Cue::default();
     let backend = on_cue(&cue);
     let list = BackendList::of(&[format!("{} max_requests=1", backend.address())]);
-    let proxy = to(&[list.flag()], &["--workers", "1"]);
+    let proxy = Proxy::before(&[list.flag()], &["--workers", "1"]);
     let mut clients: Vec<_> = (0..4).map(|number| proxy.send(get(&format!("/{number}")))).collect();
     for ended in 1..=4 {
         assert_eq!(backend.wait_for_requests(ended).len(), ended, "one at a time");
@@ -60,7 +50,7 @@ fn a_request_that_waits_too_long_for_a_place_is_answered_503() {
     let cue = Cue::default();
     let backend = on_cue(&cue);
     let list = BackendList::of(&[format!("{} max_requests=1", backend.address())]);
-    let proxy = to(&[list.flag()], &["--set", "timeouts.queue=100ms"]);
+    let proxy = Proxy::before(&[list.flag()], &["--set", "timeouts.queue=100ms"]);
     let mut first = proxy.send(get("/first"));
     backend.wait_for_requests(1);
     let reply = proxy.send(get("/second")).reply();
@@ -79,7 +69,7 @@ fn whoever_leaves_the_line_holds_nobody_up() {
     let cue = Cue::default();
     let backend = on_cue(&cue);
     let list = BackendList::of(&[format!("{} max_requests=1", backend.address())]);
-    let proxy = to(&[list.flag()], &[]);
+    let proxy = Proxy::before(&[list.flag()], &[]);
     let mut first = proxy.send(get("/first"));
     backend.wait_for_requests(1);
     let leaving = proxy.send(get("/leaving"));
@@ -98,7 +88,7 @@ fn whoever_leaves_the_line_holds_nobody_up() {
 fn no_free_place_is_forgotten() {
     let backend = ScriptedBackend::named("app");
     let list = BackendList::of(&[format!("{} max_requests=1", backend.address())]);
-    let proxy = to(&[list.flag()], &["--set", "timeouts.queue=3s", "--access-log", "off"]);
+    let proxy = Proxy::before(&[list.flag()], &["--set", "timeouts.queue=3s", "--access-log", "off"]);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -127,7 +117,7 @@ fn requests_wait_for_the_trial_of_the_only_backend_that_is_left() {
         }
     });
     let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s", "--workers", "2"];
-    let proxy = to(&[at(&first), dead.address().to_string()], &flags);
+    let proxy = Proxy::before(&[first.at(), dead.address().to_string()], &flags);
     // The first fails twice and is out; the second, which refuses, is the last one that is in.
     for _ in 0..6 {
         proxy.send(get("/")).reply();
@@ -177,7 +167,7 @@ fn checking(servers: &[String]) -> Configured {
 fn requests_that_wait_for_the_trial_of_a_backend_whose_checks_fail_are_called() {
     let (cue, dead) = (Cue::default(), RefusingPort::new());
     let backend = with_checks("ill", &Arc::new(AtomicBool::new(true)), &cue);
-    let proxy = checking(&[format!("\"{}\"", dead.address()), format!("\"{}\"", at(&backend))]);
+    let proxy = checking(&[format!("\"{}\"", dead.address()), format!("\"{}\"", backend.at())]);
     let down = || proxy.stderr().matches(": down: ").count();
     eventually(|| "both are down".to_owned(), || down() == 2);
     let mut first = proxy.send(get("/hold"));
@@ -194,7 +184,7 @@ fn requests_that_wait_for_the_trial_of_a_backend_whose_checks_fail_are_called() 
 fn a_request_waits_for_a_place_at_a_backend_that_is_out_and_full() {
     let (cue, dead, is_ill) = (Cue::default(), RefusingPort::new(), Arc::new(AtomicBool::new(false)));
     let backend = with_checks("full", &is_ill, &cue);
-    let full = format!("{{ address = \"{}\", max_requests = 1 }}", at(&backend));
+    let full = format!("{{ address = \"{}\", max_requests = 1 }}", backend.at());
     let proxy = checking(&[format!("\"{}\"", dead.address()), full]);
     let down = |count: usize| {
         eventually(|| format!("{count} are down"), || proxy.stderr().matches(": down: ").count() == count);
@@ -217,7 +207,7 @@ fn who_cannot_use_the_backend_that_has_a_place_holds_nobody_up() {
     let (cue, well) = (Cue::default(), Arc::new(AtomicBool::new(false)));
     let (one, other) = (with_checks("one", &well, &Cue::default()), with_checks("other", &well, &cue));
     let list = BackendList::of(&[&one, &other].map(|backend| format!("{} max_requests=1", backend.address())));
-    let proxy = to(&[list.flag()], &["--balance", "round-robin", "--set", "timeouts.queue=60s"]);
+    let proxy = Proxy::before(&[list.flag()], &["--balance", "round-robin", "--set", "timeouts.queue=60s"]);
     assert_eq!(proxy.send(get("/")).reply().text(), "one");
     let mut held = proxy.send(get("/hold"));
     eventually(|| "it is held".to_owned(), || other.requests_for("/hold").len() == 1);
@@ -240,7 +230,7 @@ fn a_request_in_line_tries_a_backend_whose_time_is_over() {
     let list = BackendList::of(&[format!("{}", one.address()), format!("{} max_requests=1", other.address())]);
     let settings = ["timeouts.queue=60s", "backends.fail_timeout=1s", "backends.max_fails=1", "retry.attempts=1"];
     let flags: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-    let proxy = to(&[list.flag()], &[&["--balance", "round-robin"][..], &flags].concat());
+    let proxy = Proxy::before(&[list.flag()], &[&["--balance", "round-robin"][..], &flags].concat());
     assert_eq!(proxy.send(get("/fail")).reply().status(), 502, "one is out");
     let mut held = proxy.send(get("/hold"));
     eventually(|| "it is held".to_owned(), || other.requests_for("/hold").len() == 1);
@@ -269,7 +259,7 @@ fn a_trial_that_hangs_holds_no_other_backend_up() {
     };
     let (hangs, returns, dead) = (flaky("hangs", true), flaky("returns", false), RefusingPort::new());
     let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s", "--set", "timeouts.queue=60s"];
-    let proxy = to(&[at(&hangs), at(&returns), dead.address().to_string()], &flags);
+    let proxy = Proxy::before(&[hangs.at(), returns.at(), dead.address().to_string()], &flags);
     for _ in 0..12 {
         assert!(proxy.send(get("/")).reply().status() >= 502);
     }

@@ -222,7 +222,7 @@ impl Backend {
 }
 
 impl fmt::Display for Backend {
-    /// As in the log: its group unless there is only one, its address, and its name if that is another.
+    /// As in the log: its group unless the command line made it, its address, and its name if that is another.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.group != DEFAULT_GROUP {
             write!(f, "{}/", self.group)?;

@@ -141,8 +141,8 @@ impl Health {
         if self.is_up() {
             return Some(false);
         }
-        let claimed = self.trial.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        claimed.then(|| self.last_trial.store(TRIALS.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed))?;
+        self.trial.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        self.last_trial.store(TRIALS.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         Some(true)
     }
 
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(told.len(), 2, "one that fails now and then does not fill the log");
     }
 
-    /// So it is when all have failed: each request that finds none tries the one whose time is over first.
+    /// So it is when all have failed: each request that finds none tries one of them, in turn.
     #[test]
     fn a_trial_before_its_time_that_fails_changes_nothing() {
         let (health, settings, now) = (Health::new(&settings()), settings(), Instant::now());

@@ -243,6 +243,11 @@ impl ScriptedBackend {
         self.address
     }
 
+    /// The same as text.
+    pub fn at(&self) -> String {
+        self.address.to_string()
+    }
+
     /// The requests whose heads have arrived so far.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.log.requests).clone()

@@ -49,6 +49,13 @@ impl Proxy {
         Self::with(&["--to", &to].into_iter().chain(settings).collect::<Vec<_>>())
     }
 
+    /// In front of these backends, in this order.
+    pub fn before<S: AsRef<str>>(backends: &[S], more: &[&str]) -> Self {
+        let flags: Vec<_> =
+            backends.iter().flat_map(|address| ["--to", address.as_ref()]).chain(more.iter().copied()).collect();
+        Self::with(&flags)
+    }
+
     /// With these flags; it listens on port 0 of loopback unless they say otherwise. Unix sockets come first among the
     /// `--listen`: it is known to listen when it says so of its TCP ports.
     pub fn with(flags: &[&str]) -> Self {

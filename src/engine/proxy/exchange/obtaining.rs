@@ -122,7 +122,8 @@ impl Exchange {
             }
         }
         // Nobody calls when the time of one that is out is over.
-        let trial = cx.balancer().next_trial(cx.now).filter(|_| self.stands_in(cx.balancer().line()));
+        let in_line = self.stands_in(cx.balancer().line());
+        let trial = in_line.then(|| cx.balancer().next_trial(cx.now)).flatten();
         let deadline = trial.map_or(until, |trial| until.min(trial));
         Ok(Some(Waiting { client: Readiness::CALLED, backend: None, deadline }))
     }
