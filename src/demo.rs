@@ -18,7 +18,8 @@ use crate::http::{Field, HttpStatus, RequestHead};
 use crate::logging::{self, AccessLog, Sinks};
 use crate::packed::unpack;
 use crate::run::{Begun, begin};
-use crate::serve::{self, Notifier, signals};
+use crate::serve::signals::Held;
+use crate::serve::{self, Notifier};
 use crate::settings::Settings;
 use crate::settings::group::{DEFAULT_GROUP, GroupSettings, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
@@ -48,7 +49,7 @@ const EVENTS: u32 = 300;
 /// # Errors
 /// A sentence for the user, if it cannot listen or start threads.
 pub fn run(listen: SocketAddr) -> Result<(), String> {
-    signals::hold()?;
+    let signals = Held::begin()?;
     let sinks = Sinks::open(&AccessLog::Stdout);
     let logs = sinks
         .and_then(|sinks| logging::start(LevelFilter::Warn, sinks, LogFormat::Text))
@@ -69,7 +70,7 @@ pub fn run(listen: SocketAddr) -> Result<(), String> {
         // Nobody reads it? Then the demo goes on without.
         let _ = io::stdout().write_all(introduction(address, admin, &backends).as_bytes());
     }
-    serve::serve_until_signal(serving, &Notifier::from_environment(), logs.reopener(), None)
+    serve::serve_until_signal(serving, signals, &Notifier::from_environment(), logs.reopener(), None)
 }
 
 /// What to try. Access lines follow it on stdout.

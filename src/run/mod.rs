@@ -15,7 +15,8 @@ use crate::admin;
 use crate::config::Config;
 use crate::logging::{self, AccessLog, Sinks};
 use crate::rights::{self, Needs, Note};
-use crate::serve::{self, Notifier, Serving, Sockets, signals};
+use crate::serve::signals::Held;
+use crate::serve::{self, Notifier, Serving, Sockets};
 use crate::settings::listen::ListenAddress;
 use crate::socketserver::Listener;
 
@@ -38,7 +39,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     }
     let admin = config.admin.as_ref().map(|listen| sockets.open(listen)).transpose()?;
     let notes = give_up_rights(&config)?;
-    signals::hold()?;
+    let signals = Held::begin()?;
     let logs = logging::start(config.log_level, sinks, config.log_format).map_err(cannot_log)?;
     for warning in config.warnings.iter().cloned().chain(sockets.warnings()) {
         log::warn!("{warning}");
@@ -55,7 +56,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
     }
     let mut reload = Reload { source: config.source, fixed, listen: config.listen, arguments, sockets, proxy, status };
     let mut reload = |serving: &mut Serving<_>| reload.reload(serving);
-    let result = serve::serve_until_signal(serving, &manager, logs.reopener(), Some(&mut reload));
+    let result = serve::serve_until_signal(serving, signals, &manager, logs.reopener(), Some(&mut reload));
     // Its server answers as long as anybody may ask how the end goes.
     if let Some(file) = admin_file {
         file.remove();

@@ -32,6 +32,7 @@ pub mod sockets;
 pub use notify::Notifier;
 use serving::Accepting;
 pub use serving::Serving;
+use signals::Held;
 pub use sockets::{Sockets, listen};
 
 /// Descriptors for other things than connections: logs, the poller, listeners, standard streams.
@@ -45,19 +46,19 @@ pub type Reload<'a, H> = dyn FnMut(&mut Serving<H>) + 'a;
 
 /// Serves what `serving` listens on until INT or TERM, and lets what is under way end, for its patience at most. A second
 /// signal ends the process at once. Without `reload`, HUP, which a terminal sends when it goes away, is the end, too.
-/// [`signals::hold`] comes before, or signals end the process as they end any.
 ///
 /// # Errors
 /// If the system grants no thread.
 pub fn serve_until_signal<H: RequestHandler>(
     mut serving: Serving<H>,
+    signals: Held,
     manager: &Notifier,
     logs: Reopener,
     mut reload: Option<&mut Reload<'_, H>>,
 ) -> Result<(), String> {
     manager.ready();
     let signal = loop {
-        match (signals::next(), &mut reload) {
+        match (signals.next(), &mut reload) {
             (Signal::SIGUSR1, _) => logs.reopen(),
             (Signal::SIGHUP, Some(reload)) => {
                 manager.reloading();
@@ -69,13 +70,13 @@ pub fn serve_until_signal<H: RequestHandler>(
     };
     log::info!("stopping on signal {signal}: requests under way may end");
     manager.stopping();
-    end(serving, logs)
+    end(serving, signals, logs)
 }
 
 /// Lets what is under way end.
-fn end<H>(serving: Serving<H>, logs: Reopener) -> Result<(), String> {
+fn end<H>(serving: Serving<H>, signals: Held, logs: Reopener) -> Result<(), String> {
     let Serving { accepting, workers, patience, .. } = serving;
-    threads::start(threads::named("signals"), Box::new(move || heed(&logs)))
+    threads::start(threads::named("signals"), Box::new(move || heed(&signals, &logs)))
         .map_err(|error| format!("no thread: {error}"))?;
     let until = deadline(Instant::now(), patience);
     // Before the listeners close: whoever sees them closed may count on being told that its response is the last.
@@ -92,9 +93,9 @@ fn end<H>(serving: Serving<H>, logs: Reopener) -> Result<(), String> {
 }
 
 /// What signals still do when the end has begun. What is served does not change any more.
-fn heed(logs: &Reopener) {
+fn heed(signals: &Held, logs: &Reopener) {
     loop {
-        match signals::next() {
+        match signals.next() {
             Signal::SIGUSR1 => logs.reopen(),
             Signal::SIGHUP => {}
             _ => process::exit(0),
