@@ -158,14 +158,14 @@ fn string(f: &mut fmt::Formatter<'_>, key: &str, value: Option<&[u8]>) -> fmt::R
 
 /// A duration in milliseconds with one decimal, or the word for "there is none". In whole numbers: formatting floats
 /// takes longer than the rest of the line.
-struct Millis(Option<Duration>, &'static str);
+pub(crate) struct Millis(pub(crate) Option<Duration>, pub(crate) &'static str);
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(duration) = self.0 else {
             return f.write_str(self.1);
         };
-        let tenths = (duration.as_micros() + 50) / 100;
+        let tenths = duration.as_secs() * 10_000 + u64::from((duration.subsec_micros() + 50) / 100);
         write!(f, "{}.{}", tenths / 10, tenths % 10)
     }
 }

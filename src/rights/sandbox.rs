@@ -37,7 +37,7 @@ const READ: [&str; 14] = [
     "/usr/local/lib",
     "/nix/store",
     "/gnu/store",
-    // How many processors this process may use: std::thread::available_parallelism, malloc(3).
+    // How many processors this process may use: num_cpus, malloc(3).
     "/proc/self",
     "/sys/fs/cgroup",
     "/sys/devices/system/cpu",

@@ -16,6 +16,7 @@ use super::intake::{Intake, RequestContent};
 use super::reply::{Asker, Reply, ResponseContent};
 use super::server::DoMethod;
 use super::{Field, HttpStatus, HttpVersion, MessageError, RequestHead, date, framing, host};
+use crate::access::Millis;
 use crate::escape::Quoted;
 use crate::settings::Settings;
 use crate::socketserver::{Buffer, PeerAddress, Socket};
@@ -316,7 +317,7 @@ impl BaseHttpRequestHandler {
             request.version.as_str(),
             self.reply.status(),
             self.reply.written(),
-            begun.elapsed().as_millis(),
+            Millis(Some(begun.elapsed()), "-"),
         );
     }
 }

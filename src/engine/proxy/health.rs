@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::policy::FULL;
 use super::upkeep::Consecutive;
 use crate::settings::group::GroupSettings;
+use crate::settings::show_duration;
 
 /// A backend is out for no longer than this before it is tried again.
 const LONGEST_OUT: Duration = Duration::from_secs(60);
@@ -222,7 +223,8 @@ impl Health {
         if !was_out {
             detail.since = SystemTime::now();
         }
-        Some(format!("out for {out:?}: {}", detail.why))
+        let time = show_duration(u64::try_from(out.as_millis()).unwrap_or(u64::MAX));
+        Some(format!("out for {time}: {}", detail.why))
     }
 
     /// It stays in, as the last one. Tells so once, and again at most as often as others are tried.

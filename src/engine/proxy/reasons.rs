@@ -70,7 +70,7 @@ const NOT_HTTP: &str = "Nothing, if it is a scanner. If it is a client of yours,
 /// All reasons, in alphabetical order.
 pub fn all() -> impl Iterator<Item = Reason> {
     TABLE.lines().filter_map(|line| {
-        let mut parts = line.split(" | ");
+        let mut parts = line.split('|').map(str::trim_ascii);
         let mut part = || parts.next();
         let (word, fault, meaning, advice) = (part()?, part()?, part()?, part()?);
         Some(Reason {

@@ -13,6 +13,7 @@ mod units;
 pub mod workers;
 
 pub use self::keys::SettingError;
+pub(crate) use self::units::show_duration;
 
 use std::time::{Duration, Instant};
 

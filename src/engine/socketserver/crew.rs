@@ -5,7 +5,7 @@
 //! ready queue, accepts who has connected, gives the poller back and works itself. No thread exists for polling alone,
 //! nothing is handed from a poller to a worker, and a request costs no wake-up of a thread.
 //!
-//! At most [`std::thread::available_parallelism`] workers run at once: more would only switch. A worker that is about to
+//! At most as many workers as there are processors for us run at once: more would only switch. A worker that is about to
 //! block says so ([`Worker::block`]), and another takes its turn meanwhile, a new one if all are blocked, up to a limit.
 //! Those not needed sleep as *followers*, and end after a while.
 
@@ -101,7 +101,7 @@ impl Shared {
                 .thread_stack_size(settings.stack)
                 .build(),
             most_workers,
-            most_running: std::thread::available_parallelism().map_or(1, usize::from).min(most_workers),
+            most_running: num_cpus::get().min(most_workers),
             idle: settings.idle.min(LONGEST_IDLE),
             draining: AtomicBool::new(false),
             crew: Mutex::new(Crew {
