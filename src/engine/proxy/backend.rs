@@ -113,7 +113,7 @@ impl Drop for Claim {
         }
         // Sequentially consistent with whoever takes a place in the line and then looks again: one sees the other.
         self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
-        self.backend.line.call_first();
+        self.backend.line.call_first(self.backend.id);
     }
 }
 

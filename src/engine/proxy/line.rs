@@ -1,8 +1,9 @@
 //! A line of requests that wait: because every backend has as many as it may have (`max_requests`), or because the only
 //! one that is left is being tried by another request.
 //!
-//! They wait in the room and hold no worker. Whoever ends a request calls the first of the line. For that one the place
-//! may be of no use, because it has tried that backend in vain: then it calls the next.
+//! They wait in the room and hold no worker. Whoever ends a request calls the first of the line that has not tried that
+//! backend in vain. For that one the place may be of no use all the same, as one at a backup is while others may get free:
+//! then it calls the next that has tried other backends than itself. (One that has tried the same would find the same.)
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,16 +33,22 @@ struct Waiting {
 impl Waiting {
     fn take(&mut self, place: usize) -> Option<Waiter> {
         let waiter = self.callers.remove(place)?;
-        self.fresh -= usize::from(waiter.fresh);
+        self.fresh -= usize::from(waiter.tried.is_empty());
         Some(waiter)
+    }
+
+    /// The first from `start` on of whom that holds.
+    fn take_first(&mut self, start: usize, fits: &dyn Fn(&Waiter) -> bool) -> Option<Waiter> {
+        let place = start + self.callers.range(start..).position(fits)?;
+        self.take(place)
     }
 }
 
 #[derive(Debug)]
 struct Waiter {
     number: u64,
-    /// Any place will do: it has not tried a backend in vain.
-    fresh: bool,
+    /// The backends that it has tried in vain, by their ids. None: it is fresh, and any place will do.
+    tried: Vec<usize>,
     caller: Caller,
 }
 
@@ -69,20 +76,21 @@ impl Line {
         self.fresh.store(waiting.fresh, Ordering::SeqCst);
     }
 
-    /// Takes a place: the last, or the one that it had `before`; `fresh` if any place at a backend will do. Says whether it
-    /// is the first to whom any place will do. If so, the caller has to look once more whether a backend has a place: one
-    /// that became free before it stood here was told to nobody, or to those before it, in vain.
-    pub(super) fn stand(self: &Arc<Self>, caller: Caller, before: Option<Spot>, fresh: bool) -> (Spot, bool) {
+    /// Takes a place: the last, or the one that it had `before`. A place at one of the backends `tried`, by their ids, will
+    /// not do. Says whether nobody stands before it to whom all would do that will do for it. If so, the caller has to look
+    /// once more whether a backend has a place: one that became free before it stood here was told to nobody.
+    pub(super) fn stand(self: &Arc<Self>, caller: Caller, before: Option<Spot>, tried: Vec<usize>) -> (Spot, bool) {
         // A place in another line counts for nothing here.
         let before = before.filter(|spot| spot.is_in(self)).map(Spot::step_out);
         let mut waiting = self.waiting();
         let (number, in_vain) = before.unwrap_or((waiting.last + 1, false));
         waiting.last = waiting.last.max(number);
         let place = waiting.callers.partition_point(|other| other.number < number);
-        waiting.callers.insert(place, Waiter { number, fresh, caller });
-        waiting.fresh += usize::from(fresh);
-        let next = if in_vain && !fresh { waiting.take(place + 1) } else { None };
-        let is_first = waiting.callers.iter().take(place).all(|before| !before.fresh);
+        let does_for_all = |other: &Waiter| other.tried.iter().all(|backend| tried.contains(backend));
+        let is_first = !waiting.callers.range(..place).any(does_for_all);
+        let next = in_vain.then(|| waiting.take_first(place, &|other| other.tried != tried)).flatten();
+        waiting.fresh += usize::from(tried.is_empty());
+        waiting.callers.insert(place, Waiter { number, tried, caller });
         self.note_length(&waiting);
         drop(waiting);
         if let Some(next) = next {
@@ -91,13 +99,17 @@ impl Line {
         (Spot { line: Arc::clone(self), number, used: false }, is_first)
     }
 
-    /// A place at a backend has become free.
-    pub(super) fn call_first(&self) {
+    /// A place at that backend has become free.
+    pub(super) fn call_first(&self, backend: usize) {
+        self.call(&|waiter| !waiter.tried.contains(&backend));
+    }
+
+    fn call(&self, fits: &dyn Fn(&Waiter) -> bool) {
         if self.length.load(Ordering::SeqCst) == 0 {
             return;
         }
         let mut waiting = self.waiting();
-        let first = waiting.take(0);
+        let first = waiting.take_first(0, fits);
         self.note_length(&waiting);
         drop(waiting);
         if let Some(first) = first {
@@ -108,7 +120,7 @@ impl Line {
     /// Who can be used has changed: all look again.
     pub(super) fn call_all(&self) {
         for _ in 0..self.length.load(Ordering::SeqCst) {
-            self.call_first();
+            self.call(&|_| true);
         }
     }
 }
@@ -143,7 +155,7 @@ impl Spot {
 impl Drop for Spot {
     fn drop(&mut self) {
         if !self.withdraw() && !self.used {
-            self.line.call_first();
+            self.line.call(&|_| true); // Who has no use for it calls the next.
         }
     }
 }
@@ -162,39 +174,70 @@ mod tests {
     fn a_place_in_another_line_counts_for_nothing() {
         let workers = Workers::new("test", 1).expect("a pool");
         let (trial, full) = (Arc::new(Line::default()), Arc::new(Line::default()));
-        let (before, _) = trial.stand(workers.caller(), None, false);
-        let (other, _) = full.stand(workers.caller(), None, true);
-        let (_here, is_first) = full.stand(workers.caller(), Some(before), false);
+        let (before, _) = trial.stand(workers.caller(), None, vec![7]);
+        let (other, _) = full.stand(workers.caller(), None, vec![]);
+        let (_here, is_first) = full.stand(workers.caller(), Some(before), vec![7]);
         assert!(!is_first && numbers(&trial).is_empty() && numbers(&full) == [1, 2]);
         drop(other);
         assert_eq!(numbers(&full), [2]);
     }
 
     #[test]
-    fn a_call_is_passed_on_by_those_to_whom_it_may_be_of_no_use() {
+    fn who_has_tried_a_backend_in_vain_is_not_called_for_a_place_there() {
         let workers = Workers::new("test", 1).expect("a pool");
         let line = Arc::new(Line::default());
-        let (first, _) = line.stand(workers.caller(), None, false);
-        assert!(!line.has_fresh(), "who comes now need not stand behind it");
-        let (_second, _) = line.stand(workers.caller(), None, true);
-        let (_third, _) = line.stand(workers.caller(), None, true);
-        line.call_first();
-        assert_eq!(numbers(&line), [2, 3]);
-        let (first, is_first) = line.stand(workers.caller(), Some(first), false);
-        assert!(is_first && numbers(&line) == [1, 3], "in vain: the second is called, and the first stands as before");
-        let (_first, is_first) = line.stand(workers.caller(), Some(first), false);
-        assert!(is_first && numbers(&line) == [1, 3], "nobody had called it");
+        let stand = |tried| line.stand(workers.caller(), None, tried).0;
+        let _spots = [stand(vec![7]), stand(vec![7, 8]), stand(vec![8]), stand(vec![])];
+        line.call_first(7);
+        assert_eq!(numbers(&line), [1, 2, 4]);
+        line.call_first(7);
+        assert_eq!(numbers(&line), [1, 2]);
+        line.call_first(7);
+        assert_eq!(numbers(&line), [1, 2], "nobody has a use for it");
+        line.call_first(8);
+        line.call_first(9);
+        assert!(numbers(&line).is_empty());
     }
 
-    /// A place that became free was told to those before it, who had no use for it.
     #[test]
-    fn who_stands_behind_none_but_those_who_tried_in_vain_looks_again() {
+    fn a_call_in_vain_is_passed_on_to_one_that_has_tried_others() {
         let workers = Workers::new("test", 1).expect("a pool");
         let line = Arc::new(Line::default());
-        let (_tried, is_first) = line.stand(workers.caller(), None, false);
-        let (_too, is_first_too) = line.stand(workers.caller(), None, false);
-        let (_fresh, is_first_fresh) = line.stand(workers.caller(), None, true);
-        let (_late, is_first_late) = line.stand(workers.caller(), None, true);
-        assert_eq!([is_first, is_first_too, is_first_fresh, is_first_late], [true, true, true, false]);
+        let (first, _) = line.stand(workers.caller(), None, vec![7]);
+        assert!(!line.has_fresh(), "who comes now need not stand behind it");
+        let (_like_it, _) = line.stand(workers.caller(), None, vec![7]);
+        let (_fresh, _) = line.stand(workers.caller(), None, vec![]);
+        let (_too, _) = line.stand(workers.caller(), None, vec![]);
+        line.call_first(8);
+        assert_eq!(numbers(&line), [2, 3, 4]);
+        let (first, is_first) = line.stand(workers.caller(), Some(first), vec![7]);
+        assert!(
+            is_first && numbers(&line) == [1, 2, 4],
+            "in vain: the fresh one is called, and the first stands as before"
+        );
+        let (first, is_first) = line.stand(workers.caller(), Some(first), vec![7]);
+        assert!(is_first && numbers(&line) == [1, 2, 4], "nobody had called it");
+        line.call_first(8);
+        drop(first);
+        assert_eq!(numbers(&line), [4], "called, and gone without a use for it");
+    }
+
+    /// A place that became free was told to those before it, if they have a use for all that it has a use for.
+    #[test]
+    fn who_stands_behind_none_who_would_have_been_called_looks_again() {
+        let workers = Workers::new("test", 1).expect("a pool");
+        let line = Arc::new(Line::default());
+        let mut spots = Vec::new();
+        let mut is_first = |tried| {
+            let (spot, is_first) = line.stand(workers.caller(), None, tried);
+            spots.push(spot);
+            is_first
+        };
+        assert!(is_first(vec![7]));
+        assert!(!is_first(vec![7]));
+        assert!(!is_first(vec![8, 7]));
+        assert!(is_first(vec![8]));
+        assert!(is_first(vec![]));
+        assert!(!is_first(vec![]) && !is_first(vec![9]));
     }
 }

@@ -108,7 +108,7 @@ impl Exchange {
             return Err(failure.unwrap_or(Error::Full));
         }
         let caller = cx.worker.caller(client.socket.token());
-        let (spot, is_first) = line.stand(caller, before, self.tried.is_empty());
+        let (spot, is_first) = line.stand(caller, before, self.tried.ids());
         self.spot = Some((spot, since));
         if is_first {
             let got = self.ask(cx)?;

@@ -69,6 +69,11 @@ impl Tried {
         self.backends.is_empty()
     }
 
+    /// The backends, by their ids.
+    pub(in crate::proxy) fn ids(&self) -> Vec<usize> {
+        self.backends.iter().map(|backend| backend.id).collect()
+    }
+
     pub(in crate::proxy) fn contains(&self, backend: &Arc<Backend>) -> bool {
         self.backends.iter().any(|tried| Arc::ptr_eq(tried, backend))
     }
