@@ -126,18 +126,34 @@ fn an_idle_program_ends_at_once() {
     }
 }
 
-/// A backend that never answers does not keep the program alive for longer than `timeouts.shutdown`.
+/// A backend that never answers does not keep the program alive for longer than `timeouts.shutdown`. Who waits for it is
+/// told; whose response has begun sees that it is cut; and the log tells of both.
 #[test]
-fn what_does_not_end_in_time_is_cut_off() {
-    let backend = ScriptedBackend::silent();
+fn what_does_not_end_in_time_is_cut_off_and_logged() {
+    let backend = ScriptedBackend::running(|connection| {
+        let Some(head) = connection.head() else { return };
+        if head.target() == "/begun" {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun");
+        }
+        connection.wait_gone();
+    });
     let mut proxy = Proxy::set(&backend, &["timeouts.shutdown=500ms"]);
-    let mut client = proxy.send(get("/"));
-    backend.wait_for_heads(1);
+    let mut waits = proxy.send(get("/"));
+    let mut begun = proxy.send(get("/begun"));
+    begun.read_until("begun");
+    backend.wait_for_heads(2);
     let start = Instant::now();
     proxy.signal(Signal::TERM);
     assert_eq!(proxy.wait().code(), Some(0));
     assert!((Duration::from_millis(400)..SOON).contains(&start.elapsed()), "after {:?}", start.elapsed());
-    assert!(client.outcome().is_none_or(|reply| reply.status() == 503));
+    let reply = waits.reply();
+    assert!(reply.status() == 503 && reply.says_close() && reply.text().contains("stopped"), "{}", reply.text());
+    assert!(waits.closed() && begun.closed());
+    let mut lines = proxy.access_lines(2);
+    lines.sort();
+    for (line, part) in lines.iter().zip(["\"GET / HTTP/1.1\" 503 ", "\"GET /begun HTTP/1.1\" 200 5 "]) {
+        assert!(line.contains(part) && line.contains(" reason=stopped "), "{line}");
+    }
 }
 
 /// Who sends a second signal does not want to wait.

@@ -33,6 +33,8 @@ pub enum Error {
     Full,
     /// No worker was free in time.
     Busy,
+    /// The program has stopped meanwhile.
+    Stopped,
 }
 
 impl Error {
@@ -50,7 +52,7 @@ impl Error {
             Error::Backend(MessageError::TimedOut) => HttpStatus::GATEWAY_TIMEOUT,
             Error::Connect(error) if is_exhausted(error) => HttpStatus::SERVICE_UNAVAILABLE,
             Error::Connect(_) | Error::Backend(_) | Error::NoAddress => HttpStatus::BAD_GATEWAY,
-            Error::NoBackend | Error::Full | Error::Busy => HttpStatus::SERVICE_UNAVAILABLE,
+            Error::NoBackend | Error::Full | Error::Busy | Error::Stopped => HttpStatus::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -79,6 +81,7 @@ impl Error {
             Error::NoAddress => "no-address",
             Error::Full => "backends-full",
             Error::Busy => "busy",
+            Error::Stopped => "stopped",
         }
     }
 
@@ -104,7 +107,7 @@ impl Error {
             Error::NoBackend => "destination_unavailable",
             Error::NoAddress => "dns_error",
             Error::Full => "connection_limit_reached",
-            Error::Busy => "proxy_internal_response",
+            Error::Busy | Error::Stopped => "proxy_internal_response",
         })
     }
 }

@@ -53,7 +53,8 @@ pub struct Wake {
     pub other: Readiness,
     /// Since when it could have gone on, had a worker been free.
     pub since: Option<Instant>,
-    /// The server stops, or needs the connection's place: if it is idle, it should end.
+    /// The server stops, or needs the connection's place: if it is idle, it should end; and if
+    /// [`Worker::is_over`], in any case.
     pub leave: bool,
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Shared {
     idle: Duration,
     /// Set once, when the server stops; beside the crew so that looking takes no lock.
     pub(super) draining: AtomicBool,
+    /// It has stopped.
+    pub(super) over: AtomicBool,
     crew: Mutex<Crew>,
     /// Followers sleep here.
     follow: Condvar,
@@ -104,6 +106,7 @@ impl Shared {
             most_running: num_cpus::get().min(most_workers),
             idle: settings.idle.min(LONGEST_IDLE),
             draining: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             crew: Mutex::new(Crew {
                 room: Room::new(),
                 entrances: Vec::new(),

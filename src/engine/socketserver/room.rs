@@ -211,8 +211,13 @@ impl Room {
     /// From now on nobody waits idly: those who do are woken to end, and those who would are told.
     pub(super) fn drain(&mut self, now: Instant) {
         self.draining = true;
+        self.send_off(now, |ticket| ticket.idle_since.is_some());
+    }
+
+    /// Tells all those to leave of whom that holds.
+    pub(super) fn send_off(&mut self, now: Instant, whom: fn(&Ticket) -> bool) {
         for seat in 0..self.places.len() {
-            if self.places[seat].guest.as_ref().is_some_and(|guest| guest.ticket.idle_since.is_some()) {
+            if self.places[seat].guest.as_ref().is_some_and(|guest| whom(&guest.ticket)) {
                 let why = Wake { leave: true, ..Wake::default() };
                 self.rouse(seat, now, why);
             }

@@ -89,6 +89,12 @@ impl Worker {
         self.shared.draining.load(Ordering::Relaxed)
     }
 
+    /// Whether the time is over in which what is under way may end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.shared.over.load(Ordering::Relaxed)
+    }
+
     /// Registers a connection that this worker has made, such as one to a backend.
     ///
     /// # Errors

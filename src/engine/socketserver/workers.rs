@@ -4,16 +4,22 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::census::Census;
 use super::conversation::{Next, Wake};
-use super::crew;
+use super::crew::{self, Crew};
 use super::entrance::{Entrance, OpenEntrance};
 use super::room::Ready;
 use crate::settings::workers::WorkerSettings;
+
+/// How long those may take who are told that it is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Who did not wait when all were told is told again after this.
+const SEND_OFF_AGAIN: Duration = Duration::from_millis(50);
 
 /// A pool of worker threads around one waiting room. Clones share it.
 #[derive(Clone, Debug)]
@@ -159,14 +165,27 @@ impl Workers {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Ends idle conversations and waits until all others have ended too, or until `deadline`.
-    /// Returns how many are left.
+    /// Ends idle conversations and waits until all others have ended too, or until `deadline`. Those that are left then
+    /// are told that it is over, and have a moment to say so themselves. Returns how many there were.
     #[must_use]
     pub fn drain(&self, deadline: Instant) -> usize {
         self.announce_end();
         let mut crew = self.0.crew();
         crew.room.drain(Instant::now());
         crew = self.0.call_somebody(crew);
+        crew = self.await_all(crew, deadline);
+        let left = crew.conversations;
+        self.0.over.store(true, Ordering::Relaxed);
+        let end = Instant::now() + LAST_WORDS;
+        while crew.conversations > 0 && Instant::now() < end {
+            crew.room.send_off(Instant::now(), |_| true);
+            crew = self.0.call_somebody(crew);
+            crew = self.await_all(crew, end.min(Instant::now() + SEND_OFF_AGAIN));
+        }
+        left
+    }
+
+    fn await_all<'a>(&'a self, mut crew: MutexGuard<'a, Crew>, deadline: Instant) -> MutexGuard<'a, Crew> {
         while crew.conversations > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -174,6 +193,6 @@ impl Workers {
             }
             crew = self.0.await_end(crew, left);
         }
-        crew.conversations
+        crew
     }
 }

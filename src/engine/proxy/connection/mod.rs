@@ -100,6 +100,12 @@ impl ClientConnection {
         if self.client.socket.is_readable() {
             cx.worker.lend(&mut self.client.input);
         }
+        if cx.leave && cx.worker.is_over() {
+            if let Some(exchange) = self.take_exchange(&cx) {
+                self.fail(exchange, &Error::Stopped, &mut cx);
+            }
+            return Then::End;
+        }
         let mut then = Then::GiveWay;
         for _ in 0..STEPS {
             then = match self.stage {
