@@ -1,6 +1,11 @@
 //! What a client hears when no backend can answer (RFC 9110 §15.6).
 
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 
 use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::client::Reply;
@@ -144,6 +149,32 @@ fn a_backend_that_does_not_accept_gets_504_after_the_connect_timeout() {
     let queue = FullQueue::new();
     let proxy = to(&queue.address().to_string(), &["timeouts.connect=300ms"]);
     assert_eq!(proxy.send(get("/")).reply().status(), 504);
+}
+
+/// The same at a Unix socket, which says at once that its queue is full: it has as long to make room.
+#[test]
+fn a_unix_socket_whose_queue_is_full_has_the_connect_timeout_to_make_room() {
+    let path = std::env::temp_dir().join(format!("footbridge-spec-{}-full.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let socket: OwnedFd = socket(AddressFamily::UNIX, SocketType::STREAM, None).expect("a socket can be made");
+    bind(&socket, &SocketAddrUnix::new(&path).expect("a short path")).expect("the path is free");
+    listen(&socket, 0).expect("a bound socket listens");
+    let listener = UnixListener::from(socket);
+    let _queued = UnixStream::connect(&path).expect("room for one");
+    let to_it = |more: &[&str]| Proxy::before(&[format!("unix:{}", path.display())], more);
+    assert_eq!(to_it(&["--set", "timeouts.connect=300ms"]).send(get("/")).reply().status(), 504);
+
+    let proxy = to_it(&["--workers", "1", "--set", "timeouts.connect=60s"]);
+    let mut client = proxy.send(get("/"));
+    // Served after it by the only worker: so the socket has been asked.
+    assert_eq!(proxy.send("nonsense\r\n\r\n").reply().status(), 400);
+    let (_queued, _) = listener.accept().expect("the queued one");
+    let (mut asked, _) = listener.accept().expect("the proxy, who asked again");
+    asked.write_all(ok("room").as_bytes()).expect("the proxy reads");
+    assert_eq!(client.reply().text(), "room");
+    let line = proxy.access_lines(2).pop().expect("a line");
+    assert!(line.contains("tries=1 ") && line.contains("reason=- "), "{line}");
+    let _ = std::fs::remove_file(&path);
 }
 
 /// RFC 9110 §15.6.5: it takes the request and says nothing. It is not asked twice.

@@ -9,6 +9,9 @@ use crate::settings::deadline;
 use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Connecting, Readiness, Token, Unfinished, Worker, is_exhausted};
 
+/// A Unix socket whose queue is full says so at once, and tells nobody when it has room: it is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
 /// A backend that has been asked for a connection.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -17,6 +20,8 @@ pub(super) struct Attempt {
     begun: Instant,
     /// When the present address has had its time.
     until: Instant,
+    /// When to ask it again.
+    again: Option<Instant>,
     /// How many of its addresses have been asked.
     asked: usize,
 }
@@ -38,12 +43,18 @@ impl Attempt {
     }
 
     /// Goes on after a wait.
-    pub(super) fn go_on(self, patience: Duration, worker: &Worker, now: Instant) -> Progress {
-        let Attempt { claim, connecting, begun, until, asked } = self;
+    pub(super) fn go_on(mut self, patience: Duration, worker: &Worker, now: Instant) -> Progress {
+        if now < self.until && self.again.is_some_and(|again| again <= now) {
+            match Connecting::begin(&self.claim.backend().addresses()[self.asked - 1], worker) {
+                Ok(connecting) => (self.connecting, self.again) = (connecting, Some(now + ASK_AGAIN)),
+                Err(error) => return ask(self.claim, self.asked, error, self.begun, patience, worker, now),
+            }
+        }
+        let Attempt { claim, connecting, begun, until, again, asked } = self;
         let error = match connecting.finish() {
             Ok(socket) => return connected(claim, socket, now.saturating_duration_since(begun)),
             Err(Unfinished::Waits(connecting)) if now < until => {
-                return Progress::Waits(Attempt { claim, connecting, begun, until, asked });
+                return Progress::Waits(Attempt { claim, connecting, begun, until, again, asked });
             }
             Err(Unfinished::Waits(_)) => io::ErrorKind::TimedOut.into(),
             Err(Unfinished::Failed(error)) => error,
@@ -57,7 +68,7 @@ impl Attempt {
     }
 
     pub(super) fn until(&self) -> Instant {
-        self.until
+        self.again.map_or(self.until, |again| self.until.min(again))
     }
 
     pub(super) fn note(&mut self, edges: Readiness) {
@@ -84,7 +95,8 @@ fn ask(
             }
             Err(Unfinished::Waits(connecting)) => {
                 let until = deadline(now, patience);
-                return Progress::Waits(Attempt { claim, connecting, begun, until, asked });
+                let again = matches!(address, ListenAddress::Unix(_)).then(|| now + ASK_AGAIN);
+                return Progress::Waits(Attempt { claim, connecting, begun, until, again, asked });
             }
         }
     }

@@ -38,8 +38,10 @@ impl Connecting {
             ListenAddress::Inet(address) => connect_inet(*address)?,
             ListenAddress::Unix(path) => {
                 let socket = open(AddressFamily::UNIX)?;
-                rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
-                socket
+                match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+                    Ok(()) | Err(Errno::AGAIN) => socket, // Its queue is full; a socket that is not connected waits.
+                    Err(error) => return Err(error.into()),
+                }
             }
         };
         worker.register_connecting(asked).map(Connecting)
