@@ -541,7 +541,7 @@ fn what_signals_do_while_the_program_ends() {
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     let held = silent.accept().unwrap();
     proxy.signal(Signal::TERM);
-    proxy.wait_for("stopping on signal 15");
+    proxy.wait_for("stopping on TERM");
     fs::rename(&log, directory.join("access.log.1")).unwrap();
     proxy.signal(Signal::HUP);
     proxy.signal(Signal::USR1);

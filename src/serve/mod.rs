@@ -57,7 +57,7 @@ pub fn serve_until_signal<H: RequestHandler>(
     mut reload: Option<&mut Reload<'_, H>>,
 ) -> Result<(), String> {
     manager.ready();
-    let signal = loop {
+    let told = loop {
         match (signals.next(), &mut reload) {
             (Signal::SIGUSR1, _) => logs.reopen(),
             (Signal::SIGHUP, Some(reload)) => {
@@ -65,10 +65,12 @@ pub fn serve_until_signal<H: RequestHandler>(
                 reload(&mut serving);
                 manager.ready();
             }
-            (signal, _) => break signal as i32,
+            (Signal::SIGHUP, None) => break "HUP",
+            (Signal::SIGINT, _) => break "INT",
+            _ => break "TERM",
         }
     };
-    log::info!("stopping on signal {signal}: requests under way may end");
+    log::info!("stopping on {told}: requests under way may end");
     manager.stopping();
     end(serving, signals, logs)
 }

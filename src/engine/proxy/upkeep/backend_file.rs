@@ -67,8 +67,9 @@ impl BackendFile {
                 changed
             }
             Err(problems) => {
+                let rest = if self.servers.is_empty() { "it gives no backend" } else { "what was read before stays" };
                 for problem in problems {
-                    log::error!("{}: {problem}; what was read before stays", self.path.display());
+                    log::error!("{}: {problem}; {rest}", self.path.display());
                 }
                 false
             }
