@@ -1,6 +1,24 @@
-"""Writes the man page: the words of --help, in the macros of man(7)."""
+"""Writes the man page: the words of --help, in the macros of man(7), and what no help has room for."""
 
 import re
+
+# Section, and in it terms with their explanations.
+MORE = {
+    "EXIT STATUS": {
+        "0": "It ended as it was asked to.",
+        "1": "It failed while it ran: a port is in use, say.",
+        "2": "A flag or the configuration file is wrong; standard error says what.",
+    },
+    "SIGNALS": {
+        "TERM, INT": "Listeners close, idle connections are closed, and requests under way may end, for `timeouts.shutdown` "
+        "at most. A second one ends at once.",
+        "HUP": "The configuration file is read anew; if it is wrong, or there is none, all stays as it is.",
+        "USR1": "The logs are opened anew, for logrotate(8).",
+    },
+    "FILES": {
+        "/etc/footbridge/footbridge.toml": "The configuration that the packaged service reads, with examples.",
+    },
+}
 
 
 def page(main, commands, version):
@@ -15,6 +33,10 @@ def page(main, commands, version):
     for (_, title), each in zip(main.commands, commands):
         lines += [f'.SS "footbridge {each.command}"', *_paragraphs(_more(each, title)), *_list(each, options=".PP")]
         lines += _sections(each, ".PP")
+    for title, terms in MORE.items():
+        lines.append(f".SH {title}")
+        for term, text in terms.items():
+            lines += [".TP", rf"\fB{_escape(term)}\fR", _escape(text)]
     lines += _sections(main, ".SH")
     return "\n".join(lines) + "\n"
 
