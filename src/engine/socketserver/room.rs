@@ -118,16 +118,14 @@ impl Room {
         if let Some(other) = ticket.other {
             self.places[other.place()].concerns = Some(ticket.at);
         }
-        let heard = self.heard(&ticket);
-        let at = ticket.at.place();
-        if heard || (self.draining && ticket.idle_since.is_some()) {
+        if self.heard(&ticket) || (self.draining && ticket.idle_since.is_some()) {
             let wake = Wake { leave: self.draining, ..self.collect(&ticket) };
             return Some(Ready { conversation, wake });
         }
         if self.next_check.is_none_or(|check| ticket.deadline < check) {
             self.next_check = Some(ticket.deadline);
         }
-        self.places[at].guest = Some(Guest { conversation, ticket });
+        self.places[ticket.at.place()].guest = Some(Guest { conversation, ticket });
         self.guests += 1;
         None
     }
@@ -172,16 +170,15 @@ impl Room {
         let Some(guest) = &self.places[seat.place()].guest else { return };
         let listens = seat == token || guest.ticket.other == Some(token);
         if listens && self.heard(&guest.ticket) {
-            self.rouse(seat.place(), now, Wake::default());
+            self.rouse(seat.place(), now, false);
         }
     }
 
-    /// Moves the guest at the place `seat` to the ready queue.
-    fn rouse(&mut self, seat: usize, now: Instant, why: Wake) {
+    /// Moves the guest at the place `seat` to the ready queue; `leave` tells it to end.
+    fn rouse(&mut self, seat: usize, now: Instant, leave: bool) {
         let Some(Guest { conversation, ticket }) = self.places[seat].guest.take() else { return };
         self.guests -= 1;
-        let edges = self.collect(&ticket);
-        let wake = Wake { own: edges.own, other: edges.other, since: Some(now), ..why };
+        let wake = Wake { since: Some(now), leave, ..self.collect(&ticket) };
         self.ready.push_back(Ready { conversation, wake });
     }
 
@@ -195,7 +192,7 @@ impl Room {
             let Some(guest) = &self.places[seat].guest else { continue };
             let deadline = guest.ticket.deadline;
             if deadline <= now {
-                self.rouse(seat, now, Wake::default());
+                self.rouse(seat, now, false);
             } else {
                 next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
             }
@@ -218,8 +215,7 @@ impl Room {
     pub(super) fn send_off(&mut self, now: Instant, whom: fn(&Ticket) -> bool) {
         for seat in 0..self.places.len() {
             if self.places[seat].guest.as_ref().is_some_and(|guest| whom(&guest.ticket)) {
-                let why = Wake { leave: true, ..Wake::default() };
-                self.rouse(seat, now, why);
+                self.rouse(seat, now, true);
             }
         }
     }
@@ -231,7 +227,7 @@ impl Room {
             Some((ticket.idle_since.filter(|since| *since <= now)?, ticket.at))
         };
         let Some((_, seat)) = self.places.iter().filter_map(idle).min_by_key(|(since, _)| *since) else { return false };
-        self.rouse(seat.place(), now, Wake { leave: true, ..Wake::default() });
+        self.rouse(seat.place(), now, true);
         true
     }
 
