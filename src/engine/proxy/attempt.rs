@@ -38,8 +38,8 @@ pub(super) enum Progress {
 impl Attempt {
     /// Asks the first address of the claimed backend, each for `patience` at most.
     pub(super) fn begin(claim: Claim, patience: Duration, worker: &Worker, now: Instant) -> Progress {
-        let error = io::Error::new(io::ErrorKind::NotFound, "the backend has no address");
-        ask(claim, 0, error, now, patience, worker, now)
+        let untold = io::ErrorKind::NotFound.into(); // Each backend has an address, and what that says is told.
+        ask(claim, 0, untold, now, patience, worker, now)
     }
 
     /// Goes on after a wait.
