@@ -88,10 +88,7 @@ pub enum Balance {
 }
 
 impl Balance {
-    /// The names as they are written; `hash` is of the client's address.
-    pub const NAMES: [&'static str; 5] = ["random", "round-robin", "least-connections", "two-choices", "hash"];
-
-    /// The policy of that name.
+    /// The policy of that name; `hash` is of the client's address.
     #[must_use]
     pub fn named(name: &str) -> Option<Balance> {
         Some(match name {

@@ -95,16 +95,8 @@ impl Worker {
         self.shared.over.load(Ordering::Relaxed)
     }
 
-    /// Registers a connection that this worker has made, such as one to a backend.
-    ///
-    /// # Errors
-    /// If the poller takes no more.
-    pub fn register(&self, stream: impl Into<OwnedFd>) -> io::Result<super::Socket> {
-        super::Socket::register(stream.into(), &self.shared)
-    }
-
-    /// As [`Worker::register`], for a socket in non-blocking mode that is not connected yet.
-    pub(super) fn register_connecting(&self, stream: std::os::fd::OwnedFd) -> io::Result<super::Socket> {
+    /// Registers a socket in non-blocking mode that is not connected yet.
+    pub(super) fn register_connecting(&self, stream: OwnedFd) -> io::Result<super::Socket> {
         super::Socket::register_connecting(stream, &self.shared)
     }
 
