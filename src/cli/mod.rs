@@ -11,7 +11,7 @@ use crate::network::Network;
 use crate::rights::Identity;
 use crate::settings::Settings;
 use crate::settings::address::{backend_address, listen_address, listen_anywhere};
-use crate::settings::group::{Balance, DEFAULT_GROUP, GroupSettings, HostSent, Probe, ServerSettings};
+use crate::settings::group::{DEFAULT_GROUP, GroupSettings, Probe, ServerSettings};
 use crate::settings::listen::{ListenAddress, ListenSettings};
 use crate::settings::route::RouteSettings;
 use std::fmt::Display;
@@ -179,23 +179,14 @@ fn from_flags(args: &Args, settings: Settings) -> Result<Config, String> {
     if servers.is_empty() && files.is_empty() {
         return Err("give at least one backend: --to host:port (or try: footbridge demo)".to_owned());
     }
-    let (mut checked, mut balance) = (None, Balance::Random);
+    let mut group = GroupSettings::new(DEFAULT_GROUP, servers, &settings);
+    group.files = files;
     if let Some(text) = &args.health {
-        checked = Some(probe(text)?);
+        group.probe = Some(probe(text)?);
     }
     if let Some(name) = &args.balance {
-        balance = value("--balance", name, values::balance)?;
+        group.balance = value("--balance", name, values::balance)?;
     }
-    let group = GroupSettings {
-        name: DEFAULT_GROUP.to_owned(),
-        servers,
-        files,
-        balance,
-        probe: checked,
-        fail_on_5xx: false,
-        host: HostSent::Client,
-        settings: settings.clone(),
-    };
     let mut config = Config::new(settings);
     config.site.routes.push(RouteSettings::all_to(DEFAULT_GROUP, &group.settings));
     config.site.groups.push(group);
