@@ -455,9 +455,11 @@ mod tests {
 
     #[test]
     fn a_dangerous_value_is_taken_with_a_warning() {
-        let config = run("--to a:1 --trust 0.0.0.0/0 --trust 10.0.0.0/8 --set timeouts.header=off");
-        assert_eq!(config.warnings.len(), 2);
+        let config = run("--to a:1 --trust 0.0.0.0/0 --trust 10.0.0.0/8 --set timeouts.header=off --admin [::]:9901");
+        assert_eq!(config.warnings.len(), 3);
         assert!(config.warnings[0].starts_with("trusted: 0.0.0.0/0 "), "{:?}", config.warnings);
         assert!(config.warnings[1].starts_with("timeouts.header is off"), "{:?}", config.warnings);
+        assert!(config.warnings[2].starts_with("admin [::]:9901 is not on loopback"), "{:?}", config.warnings);
+        assert!(run("--to a:1 --admin [::ffff:127.0.0.1]:9901").warnings.is_empty());
     }
 }

@@ -139,7 +139,9 @@ impl Config {
         if let Some(ListenSettings { address: ListenAddress::Inet(address), .. }) = &self.admin
             && !address.ip().to_canonical().is_loopback()
         {
-            warn(&format_args!("admin {address} is not on loopback: whoever can reach it sees your backends"));
+            warn(&format_args!(
+                "admin {address} is not on loopback: whoever reaches it sees addresses, paths and errors"
+            ));
         }
         for GroupSettings { name, .. } in &self.site.groups {
             if !self.site.routes.iter().any(|route| print::group_of(route) == Some(name)) {
