@@ -12,7 +12,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::access::LogFormat;
-use crate::admin;
+use crate::admin::{self, PAGE_POLICY};
 use crate::http::server::{BaseHttpRequestHandler, DoMethod, HttpServer};
 use crate::http::{Field, HttpStatus, RequestHead};
 use crate::logging::{self, AccessLog, Sinks};
@@ -30,10 +30,6 @@ use crate::threads;
 
 /// The page for the browser: self-contained. Packed.
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo.packed"));
-
-/// The page takes its style and its script from itself, and speaks to nobody but us.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-    connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Each open event stream holds a thread of its backend: blocking handlers are simple, not cheap.
 const BACKEND_WORKERS: usize = 64;

@@ -39,8 +39,8 @@ use crate::threads;
 /// The page for the browser: self-contained. Packed.
 const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.packed"));
 
-/// The page takes its style and its script from itself, and speaks to nobody but us.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+/// A page takes its style and its script from itself, and speaks to nobody but us.
+pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Enough for a scraper, a page and a terminal at once, and for one that does not read its answer.
