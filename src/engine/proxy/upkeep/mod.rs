@@ -60,17 +60,18 @@ pub fn tend<T: Tended>(group: &Arc<T>, discovery: Discovery) {
     let discovery = Arc::new(Mutex::new(discovery));
     if may_have_names {
         let (group, discovery) = (Arc::downgrade(group), Arc::clone(&discovery));
-        start("resolver", move || keep_resolving(&group, &discovery));
+        start("resolver", Box::new(move || keep_resolving(&group, &discovery)));
     }
     let group = Arc::downgrade(group);
-    start("upkeep", move || keep_up(&group, &discovery));
+    start("upkeep", Box::new(move || keep_up(&group, &discovery)));
 }
 
 fn lock(discovery: &Mutex<Discovery>) -> MutexGuard<'_, Discovery> {
     discovery.lock().expect("no panic under the lock of what was found")
 }
 
-fn start(name: &str, work: impl FnOnce() + Send + 'static) {
+/// Boxed, because std's part of it would be in the program once more for each kind of work.
+fn start(name: &str, work: Box<dyn FnOnce() + Send>) {
     let started = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(work);
     if let Err(error) = started {
         log::error!("no thread for the {name}: {error}");
