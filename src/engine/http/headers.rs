@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::error::MessageError;
 use super::field::{Field, looks_like_ours};
+use super::text::append_decimal;
 
 /// Field lines, and the text that they stand in.
 ///
@@ -70,9 +71,20 @@ pub struct FieldLine<'a> {
     /// The value, without the white space around it; no CR, LF or NUL is in it.
     pub value: &'a [u8],
     /// The whole line with its end, if it is spelled as we would spell it.
-    pub(crate) plain: Option<&'a [u8]>,
+    pub(super) plain: Option<&'a [u8]>,
     /// Its name is none that an intermediary acts upon, nor does it look like one.
     pub(crate) ordinary: bool,
+}
+
+impl FieldLine<'_> {
+    /// Appends the line, as it is.
+    #[inline]
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        match self.plain {
+            Some(plain) => out.extend_from_slice(plain),
+            None => append_field(self.name, self.value, out),
+        }
+    }
 }
 
 impl Headers {
@@ -188,10 +200,19 @@ pub struct FieldLines<'a> {
 }
 
 impl<'a> FieldLines<'a> {
+    /// The next line that has to be looked at. Those before it, ordinary ones, are appended, if all such lines stay.
+    #[inline]
+    pub fn next_to_look_at(&mut self, all_ordinary_stay: bool, out: &mut Vec<u8>) -> Option<FieldLine<'a>> {
+        if all_ordinary_stay {
+            out.extend_from_slice(self.take_ordinary());
+        }
+        self.next()
+    }
+
     /// Takes off those ordinary lines that come next and are spelled as we would spell them, in one piece: with 30 of
     /// them a request takes 15 % fewer instructions than if each is looked at, which is 3 % of its time.
     #[inline]
-    pub(crate) fn take_ordinary(&mut self) -> &'a [u8] {
+    fn take_ordinary(&mut self) -> &'a [u8] {
         let length = self.rest.iter().take_while(|line| line.ordinary && line.plain).count();
         let (ordinary, rest) = self.rest.split_at(length);
         self.rest = rest;
@@ -217,6 +238,24 @@ impl<'a> Iterator for FieldLines<'a> {
             ordinary: line.ordinary,
         })
     }
+}
+
+/// Appends one field line.
+#[inline]
+pub fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends one field line with a number for its value.
+#[inline]
+pub fn append_number_field(name: &str, value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    append_decimal(value, out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The members of a comma-separated list; empty ones do not count (RFC 9110 §5.6.1).

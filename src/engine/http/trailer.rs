@@ -2,6 +2,7 @@
 
 use super::error::MessageError;
 use super::field::Field;
+use super::headers::append_field;
 
 /// Appends the fields of a trailer section to `out`, with the blank line that ends the message.
 ///
@@ -19,10 +20,7 @@ pub fn forward(section: &[u8], keep: bool, out: &mut Vec<u8>) -> Result<(), Mess
             return Err(MessageError::Malformed("bad-trailer"));
         };
         for field in fields.iter().filter(|field| keep && may_trail(field.name)) {
-            out.extend_from_slice(field.name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(field.value);
-            out.extend_from_slice(b"\r\n");
+            append_field(field.name.as_bytes(), field.value, out);
         }
     }
     out.extend_from_slice(b"\r\n");

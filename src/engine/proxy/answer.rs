@@ -6,8 +6,9 @@
 use std::io::Write;
 
 use super::error::Error;
-use super::request::{IdField, append_field, append_own};
+use super::request::{IdField, append_own};
 use super::response::{append_connection, append_date};
+use crate::http::headers::append_field;
 use crate::http::{HttpStatus, HttpVersion, RequestHead};
 use crate::settings::route::FieldEdits;
 

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 use super::error::Error;
 use super::hop_by_hop::ConnectionOptions;
-use crate::http::headers::{FieldLine, FieldLines, Headers};
-use crate::http::text::{append_address, append_decimal};
+use crate::http::headers::{FieldLine, Headers, append_field, append_number_field};
+use crate::http::text::append_address;
 use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
 use crate::settings::route::{FieldEdits, RouteSettings};
 
@@ -120,13 +120,13 @@ fn append_lines(
     };
     let all_ordinary_stay = options.leave_ordinary(edits);
     let mut lines = head.headers.iter();
-    while let Some(line) = next_to_look_at(&mut lines, all_ordinary_stay, out) {
+    while let Some(line) = lines.next_to_look_at(all_ordinary_stay, out) {
         match line.field {
             _ if !stays(&line) => {}
             // RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host.
             Field::Host if !host_written && host == line.value => {
                 host_written = true;
-                append_line(&line, out);
+                line.append_to(out);
             }
             Field::Host => {
                 host_written = true;
@@ -136,7 +136,7 @@ fn append_lines(
             Field::XForwardedFor | Field::XForwardedProto | Field::XForwardedHost => {}
             Field::Expect if head.version == HttpVersion::Http10 => {} // RFC 9110 §10.1.1: it means nothing there.
             Field::Other if strips && line.name.eq_ignore_ascii_case(FORWARDED_PREFIX.as_bytes()) => {}
-            _ => append_line(&line, out),
+            _ => line.append_to(out),
         }
     }
     if !host_written {
@@ -262,46 +262,6 @@ pub(super) fn append_own(edits: &FieldEdits, name: &str, value: &[u8], out: &mut
     if !edits.take_out(name.as_bytes()) {
         append_field(name.as_bytes(), value, out);
     }
-}
-
-/// Passes ordinary lines on, if all of them stay, up to the next line that has to be looked at.
-#[inline]
-pub fn next_to_look_at<'a>(
-    lines: &mut FieldLines<'a>,
-    all_ordinary_stay: bool,
-    out: &mut Vec<u8>,
-) -> Option<FieldLine<'a>> {
-    if all_ordinary_stay {
-        out.extend_from_slice(lines.take_ordinary());
-    }
-    lines.next()
-}
-
-/// A field line of the message, as it is.
-#[inline]
-pub fn append_line(line: &FieldLine<'_>, out: &mut Vec<u8>) {
-    match line.plain {
-        Some(plain) => out.extend_from_slice(plain),
-        None => append_field(line.name, line.value, out),
-    }
-}
-
-/// One field line.
-#[inline]
-pub fn append_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// One field line with a number for its value.
-#[inline]
-pub fn append_number_field(name: &str, value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    append_decimal(value, out);
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Makes the head that is sent to the client out of the one that came from the backend.
 
 use super::hop_by_hop::ConnectionOptions;
-use super::request::{IdField, append_field, append_line, append_number_field, append_via, next_to_look_at};
-use crate::http::headers::trim;
+use super::request::{IdField, append_via};
+use crate::http::headers::{append_field, append_number_field, trim};
 use crate::http::text::append_decimal;
 use crate::http::{BodyFraming, Field, HttpStatus, HttpVersion, ResponseHead, date};
 use crate::settings::route::FieldEdits;
@@ -111,10 +111,10 @@ fn append_start(head: &ResponseHead, options: &ConnectionOptions<'_>, edits: &Fi
     out.extend_from_slice(b"\r\n");
     let all_ordinary_stay = options.leave_ordinary(edits);
     let mut lines = head.headers.iter();
-    while let Some(line) = next_to_look_at(&mut lines, all_ordinary_stay, out) {
+    while let Some(line) = lines.next_to_look_at(all_ordinary_stay, out) {
         let stays = !options.removes(&line) || (line.field == Field::Upgrade && demands_upgrade(head));
         if stays && !edits.take_out(line.name) {
-            append_line(&line, out);
+            line.append_to(out);
         }
     }
     append_via(head.version, out);
