@@ -33,7 +33,8 @@
 //!
 //! # The layers
 //!
-//! Imports point down only. [`proxy`] makes no system call, [`http`] knows no proxy, [`socketserver`] knows no HTTP.
+//! Imports point down only. [`proxy`] knows sockets only as [`socketserver`] has them, [`http`] knows no proxy,
+//! [`socketserver`] knows no HTTP.
 //! [`settings`] holds every timeout and limit, with the reason for each.
 //!
 //! # A reverse proxy

@@ -1,12 +1,12 @@
 //! Where log lines end. Input: records of the `log` crate. Output: lines on stderr, and on the access log for those
-//! with the target [`access::TARGET`]. Formatting is `simplelog`'s; a `LineQueue` stands between it and each sink, so that no
-//! reader of a log can slow the traffic. Python: `BaseHTTPRequestHandler.log_message`.
+//! with the target [`access::TARGET`]. Formatting is `simplelog`'s; a `LineQueue` stands between it and each sink, so
+//! that no reader of a log can slow the traffic. Python: `BaseHTTPRequestHandler.log_message`.
 
-use crate::access::{self, LogFormat};
-use crate::escape::JsonString;
 mod line_queue;
 
 use self::line_queue::LineQueue;
+use crate::access::{self, LogFormat};
+use crate::escape::JsonString;
 use log::LevelFilter;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger, format_description};
 use std::fs::{File, OpenOptions};

@@ -3,7 +3,7 @@
 //! | signal | what happens |
 //! |---|---|
 //! | TERM, INT | the end: listeners close first, connections that were accepted by then are served, idle ones are closed, the others are told `Connection: close` with their response and get until the deadline; a second one ends at once |
-//! | HUP | the configuration is read anew, which may add and remove listeners; without one, the end |
+//! | HUP | the configuration file is read anew, which may add and remove listeners; in the demonstration, which has none, the end |
 //! | USR1 | the logs are opened anew |
 //!
 //! | file | idea |

@@ -48,9 +48,7 @@ impl BodyDecoder {
     pub(super) fn length(left: u64) -> BodyDecoder {
         if left == 0 { BodyDecoder::Done } else { BodyDecoder::Length(left) }
     }
-}
 
-impl BodyDecoder {
     /// Reads content for as long as the socket's deadline allows: the blocking way, without a `Relay`.
     ///
     /// # Errors
@@ -90,6 +88,7 @@ pub struct BodyReader<'a> {
     pub(super) decoder: &'a mut BodyDecoder,
     pub(super) trailer: &'a mut Vec<u8>,
     pub(super) receiver_full: &'a Cell<bool>,
+    /// So much content it gives before others have a turn.
     pub(super) turn_left: usize,
     /// The same for bytes that are no content: chunks may be next to nothing but extensions.
     pub(super) coding_left: usize,

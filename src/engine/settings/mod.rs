@@ -44,8 +44,8 @@ pub struct Timeouts {
     pub slow: Duration,
     /// One blocked write to the client. Default 30 s. Then the connection is cut and logged as 499.
     pub send: Duration,
-    /// From a request's being ready until a worker is free. Default 5 s: a full house must say so. Then 503 with
-    /// Retry-After. Cannot be off.
+    /// From a request's being ready until a worker is free; and in line for a place at a backend, where each has as many
+    /// requests as it may have. Default 5 s: a full house must say so. Then 503 with Retry-After. Cannot be off.
     pub queue: Duration,
     /// Connecting to one address of a backend. Default 4 s: covers SYN retransmits at 1 s and 3 s. Then the next
     /// backend is tried; after the last, 504. Cannot be off.
@@ -62,8 +62,8 @@ pub struct Timeouts {
     /// How long a client that sent `Expect: 100-continue` waits for the backend's 100. Default 1 s: curl waits as
     /// long. Then the 100 is sent by us. Cannot be off.
     pub expect: Duration,
-    /// From the signal to stop to the end of the process. Default 8 s: inside Docker's 10 s. Then what still runs is
-    /// cut.
+    /// From the signal to stop to the end of the process. Default 8 s: inside Docker's 10 s. Then a request that waits is
+    /// answered with 503, and what has begun is cut.
     pub shutdown: Duration,
 }
 
@@ -106,8 +106,8 @@ pub struct Limits {
     /// Bytes of one chunk-size line with its extensions. Default 4 KiB: extensions are ignored, so long ones are an
     /// attack. Then 400, or a cut connection for a backend's.
     pub chunk_line: usize,
-    /// Bytes per second that content must keep up, either way, once [`Timeouts::slow`] has passed; 0 is off. Default 500, Apache's
-    /// `MinRate`: ends the peer that sends one byte every 29 s. Then 408, or a cut connection.
+    /// Bytes per second that content must keep up, either way, once [`Timeouts::slow`] has passed; 0 is off. Default
+    /// 500, Apache's `MinRate`: ends the peer that sends one byte every 29 s. Then 408, or a cut connection.
     pub min_rate: u64,
     /// Client connections at once; `None` derives it from the limit of descriptors, (nofile − 64) / 2, less nofile / 32
     /// (at most 128) and at most 65,536: an exchange needs two, and some of them a pipe. Default `None`. Then the
@@ -194,7 +194,7 @@ impl Default for Upkeep {
     }
 }
 
-/// When backends are checked actively, which they are if a path is given.
+/// When backends are checked actively, which those of a group with a [`Probe`](group::Probe) are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checks {
     /// From one check of a backend to the next, ± a tenth. Default 10 s. Cannot be off.

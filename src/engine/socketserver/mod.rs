@@ -15,7 +15,7 @@
 //! | [`buffer`] | bytes received and not used, bytes to be sent |
 //! | [`connecting`] | a connection that is being made |
 //! | [`splice`] | socket to socket inside the kernel |
-//! | [`socket`] | [`Socket`]: tried without blocking, or blocked on with a deadline |
+//! | [`socket`], `blocking` | [`Socket`]: tried without blocking, or blocked on with a deadline |
 //!
 //! A server that gives back what it gets, one thread a connection, as a first step:
 //!
