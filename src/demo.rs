@@ -110,7 +110,7 @@ fn start_backends() -> io::Result<Vec<(Manner, SocketAddr)>> {
     let workers = Workers::new("demo backend", BACKEND_WORKERS)?;
     let mut backends = Vec::new();
     for manner in [Manner::Steady, Manner::Slow, Manner::Shaky] {
-        let backend: Box<dyn DoMethod> = Box::new(Backend { manner, requests: AtomicU64::new(0) });
+        let backend = Backend { manner, requests: AtomicU64::new(0) };
         let server = HttpServer::bind_with((Ipv4Addr::LOCALHOST, 0), backend, &workers, Settings::default())?;
         let address = server.address();
         threads::start(threads::named(manner.name()), Box::new(move || server.serve_forever()))?;

@@ -104,7 +104,7 @@ fn listeners_come_and_go_while_others_serve() {
     let path = directory.join("socket");
     let workers = Workers::new("echo", 8).unwrap();
     let mut serving = Serving::new(Arc::new(Echo), &workers, 100, Duration::from_secs(1));
-    let inet = |serving: &mut Serving<Echo>| {
+    let inet = |serving: &mut Serving| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let asked = ListenAddress::Inet(listener.local_addr().unwrap());
         let ListenAddress::Inet(address) = serving.start(asked, listener.into()).unwrap() else { panic!() };

@@ -115,8 +115,7 @@ pub fn start(listener: Listener, state: Arc<State>) -> Result<ListenAddress, Str
     let workers = Workers::new("admin", WORKERS).map_err(cannot)?;
     let mut settings = Settings::default();
     (settings.timeouts.send, settings.limits.body) = (PATIENCE, 0);
-    let handler: Box<dyn DoMethod> = Box::new(Admin { state, guarded });
-    let server = HttpServer::with_listener(listener, handler, &workers, settings).map_err(cannot)?;
+    let server = HttpServer::with_listener(listener, Admin { state, guarded }, &workers, settings).map_err(cannot)?;
     let server = server.with_most_connections(MOST_CONNECTIONS);
     threads::start(threads::named("admin"), Box::new(move || server.serve_forever())).map_err(cannot)?;
     match &address {

@@ -15,7 +15,7 @@ use crate::socketserver::{Listener, Workers};
 /// A proxy that serves.
 pub(crate) struct Begun {
     pub(crate) proxy: Arc<ReverseProxyHandler>,
-    pub(crate) serving: Serving<ReverseProxyHandler>,
+    pub(crate) serving: Serving,
     /// What the admin page is told.
     pub(crate) status: Arc<admin::State>,
 }
@@ -39,7 +39,7 @@ pub(crate) fn begin(
     starting.end();
     let proxy = Arc::new(proxy);
     let status = admin::State::new(Arc::clone(&proxy), &workers);
-    let mut serving = Serving::new(Arc::clone(&proxy), &workers, most_connections, patience);
+    let mut serving = Serving::new(proxy.clone(), &workers, most_connections, patience);
     for (listener, address) in listeners {
         serving.start(address, listener)?;
     }

@@ -55,7 +55,7 @@ pub fn run(config: Config, arguments: Vec<String>) -> Result<(), String> {
         admin::start(listener, Arc::clone(&status))?;
     }
     let mut reload = Reload { source: config.source, fixed, listen: config.listen, arguments, sockets, proxy, status };
-    let mut reload = |serving: &mut Serving<_>| reload.reload(serving);
+    let mut reload = |serving: &mut Serving| reload.reload(serving);
     let result = serve::serve_until_signal(serving, signals, &manager, logs.reopener(), Some(&mut reload));
     // Its server answers as long as anybody may ask how the end goes.
     if let Some(file) = admin_file {

@@ -35,7 +35,7 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Reads the configuration anew. If anything is wrong with it, all stays as it is, and the log says why.
-    pub(super) fn reload(&mut self, serving: &mut Serving<ReverseProxyHandler>) {
+    pub(super) fn reload(&mut self, serving: &mut Serving) {
         match self.read().and_then(|next| self.take(next, serving)) {
             Ok(summary) => {
                 log::info!("reloaded: {summary}");
@@ -69,7 +69,7 @@ impl Reload {
     }
 
     /// Makes a configuration the present one; what it holds.
-    fn take(&mut self, next: Config, serving: &mut Serving<ReverseProxyHandler>) -> Result<String, Vec<String>> {
+    fn take(&mut self, next: Config, serving: &mut Serving) -> Result<String, Vec<String>> {
         let opened = self.open(&next.listen, serving).map_err(|problem| vec![problem])?;
         for warning in &next.warnings {
             log::warn!("{warning}");
@@ -94,7 +94,7 @@ impl Reload {
     }
 
     /// Those of Unix sockets that stay.
-    fn set_modes(&mut self, listen: Vec<ListenSettings>, serving: &Serving<ReverseProxyHandler>) {
+    fn set_modes(&mut self, listen: Vec<ListenSettings>, serving: &Serving) {
         for ListenSettings { address, mode } in &listen {
             if !self.listen.iter().any(|before| before.address == *address && before.mode != *mode) {
                 continue;
@@ -110,11 +110,7 @@ impl Reload {
     }
 
     /// Binds the addresses that are new.
-    fn open(
-        &mut self,
-        listen: &[ListenSettings],
-        serving: &Serving<ReverseProxyHandler>,
-    ) -> Result<Vec<(ListenAddress, Listener)>, String> {
+    fn open(&mut self, listen: &[ListenSettings], serving: &Serving) -> Result<Vec<(ListenAddress, Listener)>, String> {
         let mut opened = Vec::new();
         for listen in listen {
             if !serving.asked().any(|known| *known == listen.address) {

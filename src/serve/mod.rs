@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::logging::Reopener;
 use crate::settings::deadline;
-use crate::socketserver::{RequestHandler, splice};
+use crate::socketserver::splice;
 use crate::threads;
 
 pub mod notify;
@@ -42,19 +42,19 @@ const OTHER_DESCRIPTORS: u64 = 64;
 const MOST_CONNECTIONS: u64 = 65_536;
 
 /// What HUP does: compares the configuration with what is served, and starts and stops listeners.
-pub type Reload<'a, H> = dyn FnMut(&mut Serving<H>) + 'a;
+pub type Reload<'a> = dyn FnMut(&mut Serving) + 'a;
 
 /// Serves what `serving` listens on until INT or TERM, and lets what is under way end, for its patience at most. A second
 /// signal ends the process at once. Without `reload`, HUP, which a terminal sends when it goes away, is the end, too.
 ///
 /// # Errors
 /// If the system grants no thread.
-pub fn serve_until_signal<H: RequestHandler>(
-    mut serving: Serving<H>,
+pub fn serve_until_signal(
+    mut serving: Serving,
     signals: Held,
     manager: &Notifier,
     logs: Reopener,
-    mut reload: Option<&mut Reload<'_, H>>,
+    mut reload: Option<&mut Reload<'_>>,
 ) -> Result<(), String> {
     manager.ready();
     let told = loop {
@@ -76,7 +76,7 @@ pub fn serve_until_signal<H: RequestHandler>(
 }
 
 /// Lets what is under way end.
-fn end<H>(serving: Serving<H>, signals: Held, logs: Reopener) -> Result<(), String> {
+fn end(serving: Serving, signals: Held, logs: Reopener) -> Result<(), String> {
     let Serving { accepting, workers, patience, .. } = serving;
     threads::start(threads::named("signals"), Box::new(move || heed(&signals, &logs)))
         .map_err(|error| format!("no thread: {error}"))?;

@@ -11,8 +11,8 @@ use crate::socketserver::{Listener, RequestHandler, ShutdownHandle, SocketFile, 
 use crate::threads;
 
 /// What is served: one handler, on any number of listeners.
-pub struct Serving<H> {
-    handler: Arc<H>,
+pub struct Serving {
+    handler: Arc<dyn RequestHandler>,
     pub(super) workers: Workers,
     most_connections: usize,
     /// How long requests under way may go on when the program ends.
@@ -30,10 +30,15 @@ pub(super) struct Accepting {
     file: Option<SocketFile>,
 }
 
-impl<H: RequestHandler> Serving<H> {
+impl Serving {
     /// Nothing yet. `most_connections`, of all listeners together, will be accepted at once.
     #[must_use]
-    pub fn new(handler: Arc<H>, workers: &Workers, most_connections: usize, patience: Duration) -> Serving<H> {
+    pub fn new(
+        handler: Arc<dyn RequestHandler>,
+        workers: &Workers,
+        most_connections: usize,
+        patience: Duration,
+    ) -> Serving {
         Serving { handler, workers: workers.clone(), most_connections, patience, accepting: Vec::new() }
     }
 

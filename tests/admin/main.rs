@@ -54,7 +54,7 @@ impl Setup {
     fn with(site: SiteSettings, workers: usize) -> Setup {
         let handler = Arc::new(ReverseProxyHandler::with_site(Site::new(site, None)));
         let workers = Workers::new("worker", workers).expect("a poller");
-        let server = TcpServer::bind("127.0.0.1:0", Arc::clone(&handler), &workers).expect("a free port");
+        let server = TcpServer::bind("127.0.0.1:0", handler.clone(), &workers).expect("a free port");
         let proxy = server.address();
         thread::spawn(move || server.serve_forever());
         let state = State::new(Arc::clone(&handler), &workers);

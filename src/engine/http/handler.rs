@@ -96,7 +96,7 @@ impl BaseHttpRequestHandler {
     /// Serves the request whose head is the first `length` bytes of what has come. Blocks as the handler does.
     ///
     /// Python: `handle_one_request`.
-    pub(super) fn handle_one_request<H: DoMethod>(&mut self, length: usize, handler: &H) {
+    pub(super) fn handle_one_request(&mut self, length: usize, handler: &dyn DoMethod) {
         let begun = Instant::now();
         let request = match self.parse_request(length) {
             Ok(request) => request,

@@ -75,28 +75,21 @@ pub trait DoMethod: Send + Sync + 'static {
     fn do_method(&self, request: &RequestHead, http: &mut BaseHttpRequestHandler) -> io::Result<()>;
 }
 
-/// Any handler. For a program with several small servers, which are one piece of code then.
-impl DoMethod for Box<dyn DoMethod> {
-    fn do_method(&self, request: &RequestHead, http: &mut BaseHttpRequestHandler) -> io::Result<()> {
-        (**self).do_method(request, http)
-    }
-}
-
 /// A listening socket and the handler of its requests.
 ///
 /// Python: `http.server.HTTPServer`, `ThreadingHTTPServer`. Departs: always with threads, and no name is looked up.
 #[doc(alias = "HTTPServer")]
 #[doc(alias = "ThreadingHTTPServer")]
-pub struct HttpServer<H> {
-    server: TcpServer<Service<H>>,
+pub struct HttpServer {
+    server: TcpServer,
 }
 
-impl<H: DoMethod> HttpServer<H> {
+impl HttpServer {
     /// Binds and listens, with a few threads of its own and the default limits.
     ///
     /// # Errors
     /// As [`TcpServer::bind`], or if the system grants no thread.
-    pub fn bind(address: impl ToSocketAddrs, handler: H) -> io::Result<HttpServer<H>> {
+    pub fn bind(address: impl ToSocketAddrs, handler: impl DoMethod) -> io::Result<HttpServer> {
         HttpServer::bind_with(address, handler, &Workers::new("http", OWN_WORKERS)?, Settings::default())
     }
 
@@ -106,10 +99,10 @@ impl<H: DoMethod> HttpServer<H> {
     /// As [`TcpServer::bind`].
     pub fn bind_with(
         address: impl ToSocketAddrs,
-        handler: H,
+        handler: impl DoMethod,
         workers: &Workers,
         settings: Settings,
-    ) -> io::Result<HttpServer<H>> {
+    ) -> io::Result<HttpServer> {
         HttpServer::with_listener(TcpListener::bind(address)?, handler, workers, settings)
     }
 
@@ -119,17 +112,17 @@ impl<H: DoMethod> HttpServer<H> {
     /// As [`TcpServer::with_listener`].
     pub fn with_listener(
         listener: impl Into<Listener>,
-        handler: H,
+        handler: impl DoMethod,
         workers: &Workers,
         settings: Settings,
-    ) -> io::Result<HttpServer<H>> {
-        let service = Service { handler, settings: Arc::new(settings) };
+    ) -> io::Result<HttpServer> {
+        let service = Service { handler: Box::new(handler), settings: Arc::new(settings) };
         Ok(HttpServer { server: TcpServer::with_listener(listener, Arc::new(service), workers)? })
     }
 
     /// Accepts no more than `most` connections at once.
     #[must_use]
-    pub fn with_most_connections(mut self, most: usize) -> HttpServer<H> {
+    pub fn with_most_connections(mut self, most: usize) -> HttpServer {
         self.server = self.server.with_most_connections(most);
         self
     }
@@ -172,12 +165,12 @@ impl<H: DoMethod> HttpServer<H> {
 }
 
 /// What all connections of one server share.
-struct Service<H> {
-    handler: H,
+struct Service {
+    handler: Box<dyn DoMethod>,
     settings: Arc<Settings>,
 }
 
-impl<H: DoMethod> RequestHandler for Service<H> {
+impl RequestHandler for Service {
     fn handle(self: Arc<Self>, request: Socket, client_address: PeerAddress) -> Next {
         let http = BaseHttpRequestHandler::new(request, client_address, Arc::clone(&self.settings));
         let stage = Stage::Head { since: Instant::now() };
@@ -188,8 +181,8 @@ impl<H: DoMethod> RequestHandler for Service<H> {
 }
 
 /// A connection, between requests or serving one.
-struct Attended<H> {
-    service: Arc<Service<H>>,
+struct Attended {
+    service: Arc<Service>,
     http: BaseHttpRequestHandler,
     stage: Stage,
     /// It has served a request before.
@@ -212,7 +205,7 @@ enum Then {
     End,
 }
 
-impl<H: DoMethod> Conversation for Attended<H> {
+impl Conversation for Attended {
     fn resume(mut self: Box<Self>, wake: Wake, worker: &mut Worker) -> Next {
         self.http.connection.note(wake.own);
         worker.lend(&mut self.http.input);
@@ -226,7 +219,7 @@ impl<H: DoMethod> Conversation for Attended<H> {
     }
 }
 
-impl<H: DoMethod> Attended<H> {
+impl Attended {
     /// Serves until it has to wait for a head.
     ///
     /// Python: `handle`, the loop around `handle_one_request`.
@@ -295,7 +288,7 @@ impl<H: DoMethod> Attended<H> {
     fn serve(&mut self, length: usize, worker: &mut Worker) -> Then {
         self.served = true;
         self.http.close = worker.is_draining();
-        worker.block(|| self.http.handle_one_request(length, &self.service.handler));
+        worker.block(|| self.http.handle_one_request(length, &*self.service.handler));
         self.go_on()
     }
 

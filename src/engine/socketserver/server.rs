@@ -51,17 +51,17 @@ pub trait RequestHandler: Send + Sync + 'static {
 #[doc(alias = "TCPServer")]
 #[doc(alias = "ThreadingTCPServer")]
 #[doc(alias = "UnixStreamServer")]
-pub struct TcpServer<H> {
-    gate: Arc<Gate<H>>,
+pub struct TcpServer {
+    gate: Arc<Gate>,
     /// Readable when the accept loop is called.
     wake: PipeReader,
 }
 
 /// What is needed to accept, whoever does it.
-struct Gate<H> {
+struct Gate {
     listener: Listener,
     address: ListenAddress,
-    handler: Arc<H>,
+    handler: Arc<dyn RequestHandler>,
     workers: Workers,
     /// At most this many connections at once; more wait in the kernel's queue.
     most_connections: usize,
@@ -83,7 +83,7 @@ pub struct ShutdownHandle {
     waker: Arc<PipeWriter>,
 }
 
-impl<H: RequestHandler> TcpServer<H> {
+impl TcpServer {
     /// Binds and listens. `workers` may be shared with other servers.
     ///
     /// Python: `server_bind` and `server_activate`; std does both in one call, with `SO_REUSEADDR` on Unix.
@@ -92,7 +92,11 @@ impl<H: RequestHandler> TcpServer<H> {
     /// As [`TcpListener::bind`]: the address is in use, not ours, or its port needs more rights.
     #[doc(alias = "server_bind")]
     #[doc(alias = "server_activate")]
-    pub fn bind(address: impl ToSocketAddrs, handler: Arc<H>, workers: &Workers) -> io::Result<TcpServer<H>> {
+    pub fn bind(
+        address: impl ToSocketAddrs,
+        handler: Arc<dyn RequestHandler>,
+        workers: &Workers,
+    ) -> io::Result<TcpServer> {
         TcpServer::with_listener(TcpListener::bind(address)?, handler, workers)
     }
 
@@ -102,9 +106,9 @@ impl<H: RequestHandler> TcpServer<H> {
     /// If the listener is no such socket, or there is no descriptor left.
     pub fn with_listener(
         listener: impl Into<Listener>,
-        handler: Arc<H>,
+        handler: Arc<dyn RequestHandler>,
         workers: &Workers,
-    ) -> io::Result<TcpServer<H>> {
+    ) -> io::Result<TcpServer> {
         let listener = listener.into();
         listener.prepare()?;
         let (wake, waker) = io::pipe()?;
@@ -126,7 +130,7 @@ impl<H: RequestHandler> TcpServer<H> {
 
     /// Accepts no more than `most` connections at once.
     #[must_use]
-    pub fn with_most_connections(mut self, most: usize) -> TcpServer<H> {
+    pub fn with_most_connections(mut self, most: usize) -> TcpServer {
         Arc::get_mut(&mut self.gate).expect("it serves nobody so far").most_connections = most;
         self
     }
@@ -212,7 +216,7 @@ impl<H: RequestHandler> TcpServer<H> {
     }
 }
 
-impl<H: RequestHandler> Gate<H> {
+impl Gate {
     /// Python: `process_request`, `finish_request`. Departs: the worker is chosen later, when bytes have come.
     fn process_request(&self, request: OwnedFd, client_address: PeerAddress) -> io::Result<()> {
         let request = self.workers.register(request)?;
@@ -264,7 +268,7 @@ impl<H: RequestHandler> Gate<H> {
     }
 }
 
-impl<H: RequestHandler> Entrance for Gate<H> {
+impl Entrance for Gate {
     /// Where it would have to wait, it calls the thread that can.
     fn accept(&self) {
         let _accepting = self.accepting.lock();
