@@ -26,15 +26,17 @@ _PR_SET_PDEATHSIG = 1
 
 
 def built_footbridge(given):
-    """The program to show: the one given, or the project's own release build, brought up to date."""
+    """The program to show: the one given, or the project's own release build, brought up to date. Ends the script if
+    there is none."""
     if given:
         program = Path(given)
     else:
         target = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
         program = target / "release" / "footbridge"
-        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=PROJECT, check=True)
+        if subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=PROJECT, check=False).returncode != 0:
+            raise SystemExit("footbridge does not build")
     if not os.access(program, os.X_OK):
-        raise Trouble(f"{program} is not a program")
+        raise SystemExit(f"{program} is not a program")
     return program.resolve()
 
 
