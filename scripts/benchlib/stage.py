@@ -58,7 +58,8 @@ class Stage:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         for process in self.processes:
-            send(process.popen.pid, signal.SIGTERM) if process.alive else None
+            if process.alive:
+                send(process.popen.pid, signal.SIGTERM)
         for process in self.processes:
             process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
