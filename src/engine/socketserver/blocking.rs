@@ -1,12 +1,32 @@
-//! A [`Socket`] for plain handlers: reads and writes that block, until a deadline.
+//! For plain handlers: a conversation that holds its worker, and a [`Socket`] that reads and writes until a deadline.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use super::conversation::{Conversation, Next, Wake};
 use super::readiness::Readiness;
 use super::socket::Socket;
+use super::worker::Worker;
+
+/// A conversation that holds its worker from beginning to end: `serve` may block as it likes.
+///
+/// The simple way to serve a connection, as Python's `handle()` does, at the price of a thread for as long as it takes.
+pub fn blocking(serve: impl FnOnce() -> io::Result<()> + Send + 'static) -> Next {
+    Next::GiveWay(Box::new(Blocking(serve)))
+}
+
+struct Blocking<F>(F);
+
+impl<F: FnOnce() -> io::Result<()> + Send> Conversation for Blocking<F> {
+    fn resume(self: Box<Self>, _: Wake, worker: &mut Worker) -> Next {
+        if let Err(error) = worker.block(self.0) {
+            log::debug!("a connection ended: {error}");
+        }
+        Next::End
+    }
+}
 
 impl Socket {
     /// From now on, blocking reads and writes fail with [`io::ErrorKind::TimedOut`] when `deadline` has passed; a

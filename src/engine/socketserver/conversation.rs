@@ -1,6 +1,5 @@
 //! A conversation: one connection's business, as a value that can be put down and taken up again.
 
-use std::io;
 use std::time::Instant;
 
 use super::readiness::Readiness;
@@ -56,22 +55,4 @@ pub struct Wake {
     /// The server stops, or needs the connection's place: if it is idle, it should end; and if
     /// [`Worker::is_over`], in any case.
     pub leave: bool,
-}
-
-/// A conversation that holds its worker from beginning to end: `serve` may block as it likes.
-///
-/// The simple way to serve a connection, as Python's `handle()` does, at the price of a thread for as long as it takes.
-pub fn blocking(serve: impl FnOnce() -> io::Result<()> + Send + 'static) -> Next {
-    Next::GiveWay(Box::new(Blocking(serve)))
-}
-
-struct Blocking<F>(F);
-
-impl<F: FnOnce() -> io::Result<()> + Send> Conversation for Blocking<F> {
-    fn resume(self: Box<Self>, _: Wake, worker: &mut Worker) -> Next {
-        if let Err(error) = worker.block(self.0) {
-            log::debug!("a connection ended: {error}");
-        }
-        Next::End
-    }
 }

@@ -15,7 +15,8 @@
 //! | [`buffer`] | bytes received and not used, bytes to be sent |
 //! | [`connecting`] | a connection that is being made |
 //! | [`splice`] | socket to socket inside the kernel |
-//! | [`socket`], `blocking` | [`Socket`]: tried without blocking, or blocked on with a deadline |
+//! | [`socket`] | [`Socket`]: tried without blocking |
+//! | `blocking` | for plain handlers: [`blocking`](blocking()), and a [`Socket`] that is blocked on with a deadline |
 //!
 //! A server that gives back what it gets, one thread a connection, as a first step:
 //!
@@ -70,10 +71,11 @@ pub mod worker;
 pub mod workers;
 
 pub use address::PeerAddress;
+pub use blocking::blocking;
 pub use buffer::{Buffer, Outgoing};
 pub use census::{Census, Doing, WorkerState};
 pub use connecting::{Connecting, Unfinished, is_exhausted};
-pub use conversation::{Conversation, Next, Ticket, Wake, blocking};
+pub use conversation::{Conversation, Next, Ticket, Wake};
 pub use listener::{Listener, SocketFile};
 pub use readiness::Readiness;
 pub use room::Token;
