@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{ClientConnection, Stage, Then, log};
+use super::{ClientConnection, Stage, Then, log_exchange};
 use crate::escape::Word;
 use crate::http::server::LINGER;
 use crate::http::{HttpStatus, MessageError};
@@ -47,7 +47,7 @@ impl ClientConnection {
             if exchange.ends_with_connection() {
                 self.client.socket.reset_on_close(); // An orderly end would look like the end of the content.
             }
-            log(&exchange, cx);
+            log_exchange(&exchange, cx);
             return Then::End;
         }
         let in_step = !matches!(error, Error::Client(_) | Error::Refused(_));
@@ -94,7 +94,7 @@ impl ClientConnection {
     }
 
     fn send_answer(&mut self, exchange: Box<Exchange>, keep: bool, cx: &mut Context<'_>) -> Then {
-        log(&exchange, cx);
+        log_exchange(&exchange, cx);
         let settings = cx.route.as_ref().map_or(cx.site.settings(), |route| &route.settings.settings);
         let telling = Telling::new(keep, &mut self.client, settings, cx.now);
         cx.handler.keep_exchange(exchange);

@@ -255,7 +255,7 @@ impl ClientConnection {
 
     /// The response is out. On to the next request, or to the end.
     fn conclude(&mut self, mut exchange: Box<Exchange>, keep: bool, cx: &mut Context<'_>) -> Then {
-        log(&exchange, cx);
+        log_exchange(&exchange, cx);
         let read = exchange.is_request_read();
         exchange.rest(cx);
         cx.handler.keep_exchange(exchange);
@@ -271,7 +271,7 @@ impl ClientConnection {
 }
 
 /// Tells what became of an exchange, and counts it: each comes here once, at its end.
-fn log(exchange: &Exchange, cx: &Context<'_>) {
+fn log_exchange(exchange: &Exchange, cx: &Context<'_>) {
     let facts = &exchange.facts;
     let group = cx.route.as_ref().and_then(|route| route.balancer.as_deref());
     group.map_or(cx.handler.unrouted(), LoadBalancer::tally).count(&Ending {
