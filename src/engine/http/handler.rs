@@ -206,7 +206,7 @@ impl BaseHttpRequestHandler {
     /// If a byte of it must not stand in a field, a line end above all; or if it is Connection or Transfer-Encoding,
     /// which are made here.
     pub fn send_header(&mut self, name: &str, value: impl Display) -> io::Result<()> {
-        self.reply.send_header(name, value)
+        self.reply.send_header(name, &value)
     }
 
     /// Ends the head of the response.

@@ -132,7 +132,7 @@ impl Reply {
     }
 
     /// Makes a field line, if it is one: a line end inside would begin another one, or another response.
-    pub(super) fn send_header(&mut self, name: &str, value: impl Display) -> io::Result<()> {
+    pub(super) fn send_header(&mut self, name: &str, value: &dyn Display) -> io::Result<()> {
         if self.state != State::Head {
             return Err(misuse("field lines come behind send_response and before end_headers"));
         }
