@@ -1,12 +1,11 @@
 //! What is told of an exchange when it is over: the facts of its access line.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::backend::Backend;
 use super::error::Error;
+use super::load_balancer::Tried;
 use super::routing::Site;
 use crate::access::{self, AccessLine, LogFormat};
 use crate::http::{Field, HttpStatus, RequestHead};
@@ -61,8 +60,6 @@ pub(super) struct Facts {
     pub(super) status: HttpStatus,
     /// Bytes of content sent to the client.
     pub(super) bytes: u64,
-    pub(super) backend: Option<Arc<Backend>>,
-    pub(super) tries: u32,
     /// Waiting for a worker, and in line for a place at a backend.
     pub(super) queued: Duration,
     pub(super) connect: Option<Duration>,
@@ -78,8 +75,6 @@ impl Facts {
             started,
             status: HttpStatus::OK,
             bytes: 0,
-            backend: None,
-            tries: 0,
             queued: Duration::ZERO,
             connect: None,
             first: None,
@@ -104,7 +99,14 @@ impl Facts {
     /// Writes the access line.
     ///
     /// Python: `log_request`. Departs: when the exchange is over, so that its bytes and its time are known.
-    pub(super) fn log(&self, request: &RequestHead, client: Option<IpAddr>, site: &Site, format: LogFormat) {
+    pub(super) fn log(
+        &self,
+        request: &RequestHead,
+        client: Option<IpAddr>,
+        tried: &Tried,
+        site: &Site,
+        format: LogFormat,
+    ) {
         let own_id = self.id.text();
         let total = self.started.elapsed();
         let line = AccessLine {
@@ -117,8 +119,8 @@ impl Facts {
             bytes: self.bytes,
             referer: request.headers.first(Field::Referer),
             user_agent: request.headers.first(Field::UserAgent),
-            backend: self.backend.as_ref().map(|backend| backend.label()),
-            tries: self.tries,
+            backend: tried.last.as_ref().map(|backend| backend.label()),
+            tries: tried.attempts,
             queued: self.queued,
             connect: self.connect,
             first: self.first,

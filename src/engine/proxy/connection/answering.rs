@@ -35,7 +35,7 @@ impl ClientConnection {
             exchange.take_answer_back();
         }
         exchange.facts.fail(error);
-        if let (Error::Backend(defect), Some(backend)) = (error, &exchange.facts.backend) {
+        if let (Error::Backend(defect), Some(backend)) = (error, &exchange.tried.last) {
             let own_id = exchange.facts.id.text();
             let id = Word(cx.site.id_of(&exchange.request, own_id.as_bytes()));
             log::warn!("backend {backend}: {defect} (id={id})");

@@ -279,14 +279,14 @@ fn log_exchange(exchange: &Exchange, cx: &Context<'_>) {
         took: cx.now.saturating_duration_since(facts.started), // To the beginning of its last turn: near enough.
         sent: facts.bytes,
         received: exchange.received(),
-        tries: facts.tries,
+        tries: exchange.tried.attempts,
         reason: facts.reason,
     });
     if facts.reason != NO_REASON {
         remember(exchange, group, cx);
     }
     if let Some(format) = cx.handler.access_log() {
-        facts.log(&exchange.request, exchange.client, &cx.site, format);
+        facts.log(&exchange.request, exchange.client, &exchange.tried, &cx.site, format);
     }
 }
 
@@ -303,7 +303,7 @@ fn remember(exchange: &Exchange, group: Option<&LoadBalancer>, cx: &Context<'_>)
         reason: facts.reason,
         status: facts.status.0,
         group: group.map(|group| group.name().to_owned()).unwrap_or_default(),
-        backend: facts.backend.as_ref().map(|backend| backend.label().to_owned()),
+        backend: exchange.tried.last.as_ref().map(|backend| backend.label().to_owned()),
         method: recent::method(request.method()),
         target: recent::target(request.target()),
         id: facts.id.text().to_string(),

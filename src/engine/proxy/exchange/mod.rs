@@ -72,7 +72,8 @@ pub(super) struct Exchange {
     upgrade: bool,
     /// The client's connection may serve on.
     keep: bool,
-    tried: Tried,
+    /// The backends that it has tried: the last is the one that the log names.
+    pub(super) tried: Tried,
     retries: u32,
     /// Of these, those after a connection that was used again and found dead: at most one.
     stale: u32,

@@ -43,9 +43,7 @@ impl Exchange {
                 if let Some((_, since)) = &self.spot {
                     self.facts.queued += cx.now.saturating_duration_since(*since);
                 }
-                let why = cx.balancer().why_none(&mut self.tried);
-                self.facts.backend.clone_from(&self.tried.last);
-                Err(why)
+                Err(cx.balancer().why_none(&mut self.tried))
             }
             Got::OnTrial(backend) => self.stand_in(&backend.awaiting_trial, client, cx),
             Got::Connecting(attempt) => {
@@ -76,13 +74,6 @@ impl Exchange {
     }
 
     fn ask(&mut self, cx: &Context<'_>) -> Result<Got, Error> {
-        let got = self.ask_balancer(cx);
-        self.facts.tries = self.tried.attempts;
-        self.facts.backend.clone_from(&self.tried.last);
-        got
-    }
-
-    fn ask_balancer(&mut self, cx: &Context<'_>) -> Result<Got, Error> {
         let balancer = cx.balancer();
         let fresh = self.retries > 0;
         let got = balancer.forward_request(&mut self.tried, self.attempt.take(), fresh, cx.worker, cx.now);
@@ -103,9 +94,7 @@ impl Exchange {
         let until = deadline(since, cx.settings().timeouts.queue);
         if until <= cx.now {
             self.facts.queued += cx.now.saturating_duration_since(since);
-            let failure = self.tried.take_failure();
-            self.facts.backend.clone_from(&self.tried.last);
-            return Err(failure.unwrap_or(Error::Full));
+            return Err(self.tried.take_failure().unwrap_or(Error::Full));
         }
         let caller = cx.worker.caller(client.socket.token());
         let (spot, is_first) = line.stand(caller, before, self.tried.ids());
