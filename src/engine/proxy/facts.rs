@@ -15,40 +15,39 @@ pub(super) const NO_REASON: &str = "-";
 
 /// A request's identification: unique in this process, and hard to confuse with another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RequestId(pub(super) u64);
-
-/// A request id as text.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IdText([u8; 16]);
-
-impl IdText {
-    #[inline]
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::ops::Deref for IdText {
-    type Target = str;
-    fn deref(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
+pub(super) struct RequestId {
+    number: u64,
+    /// The same in hexadecimal digits, made once: several steps need it.
+    text: [u8; 16],
 }
 
 impl RequestId {
+    /// That of no request.
+    const NONE: RequestId = RequestId { number: 0, text: [b'0'; 16] };
+
     /// The next one. Stepping by an odd number close to 2^64 divided by the golden ratio visits all numbers, in an
     /// order that looks random (Knuth, TAOCP 3, §6.4).
     pub(super) fn next(counter: &AtomicU64) -> RequestId {
-        RequestId(counter.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
-    }
-
-    pub(super) fn text(self) -> IdText {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let number = counter.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         let mut text = [0; 16];
         for (place, digit) in text.iter_mut().rev().enumerate() {
-            *digit = DIGITS[(self.0 >> (4 * place) & 0xf) as usize];
+            *digit = DIGITS[(number >> (4 * place) & 0xf) as usize];
         }
-        IdText(text)
+        RequestId { number, text }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
 }
 
@@ -71,7 +70,7 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn new(started: Instant) -> Facts {
         Facts {
-            id: RequestId(0),
+            id: RequestId::NONE,
             started,
             status: HttpStatus::OK,
             bytes: 0,
@@ -107,7 +106,6 @@ impl Facts {
         site: &Site,
         format: LogFormat,
     ) {
-        let own_id = self.id.text();
         let total = self.started.elapsed();
         let line = AccessLine {
             client,
@@ -126,7 +124,7 @@ impl Facts {
             first: self.first,
             total,
             reason: self.reason,
-            id: site.id_of(request, own_id.as_bytes()),
+            id: site.id_of(request, self.id.as_bytes()),
         };
         access::write_line(&line, format);
     }

@@ -10,7 +10,6 @@ use crate::http::{HttpStatus, MessageError};
 use crate::proxy::answer::{self, Delivery};
 use crate::proxy::error::Error;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::facts::IdText;
 use crate::proxy::peer::{Context, Peer};
 use crate::proxy::routing::Route;
 use crate::settings::route::Action;
@@ -36,8 +35,7 @@ impl ClientConnection {
         }
         exchange.facts.fail(error);
         if let (Error::Backend(defect), Some(backend)) = (error, &exchange.tried.last) {
-            let own_id = exchange.facts.id.text();
-            let id = Word(cx.site.id_of(&exchange.request, own_id.as_bytes()));
+            let id = Word(cx.site.id_of(&exchange.request, exchange.facts.id.as_bytes()));
             log::warn!("backend {backend}: {defect} (id={id})");
         }
         let gone = error.status() == HttpStatus::CLIENT_CLOSED_REQUEST;
@@ -52,9 +50,8 @@ impl ClientConnection {
         }
         let in_step = !matches!(error, Error::Client(_) | Error::Refused(_));
         let keep = in_step && may_serve_on(&exchange, cx);
-        let own_id = exchange.facts.id.text();
-        let how = delivery(&exchange, keep, &own_id, cx);
-        let id = how.id.and_then(|id| std::str::from_utf8(id.value).ok()).unwrap_or(&own_id);
+        let how = delivery(&exchange, keep, cx);
+        let id = how.id.and_then(|id| std::str::from_utf8(id.value).ok()).unwrap_or(exchange.facts.id.as_str());
         let bytes = answer::send_error(error, id, how, self.client.output.bytes());
         exchange.facts.bytes = bytes;
         self.send_answer(exchange, keep, cx)
@@ -63,8 +60,7 @@ impl ClientConnection {
     /// Answers a request whose route says how.
     pub(super) fn answer(&mut self, mut exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
         let keep = may_serve_on(&exchange, cx);
-        let own_id = exchange.facts.id.text();
-        let how = delivery(&exchange, keep, &own_id, cx);
+        let how = delivery(&exchange, keep, cx);
         let out = self.client.output.bytes();
         let (status, reason, bytes) = match &cx.route().settings.action {
             Action::Redirect { to, status } => {
@@ -88,8 +84,7 @@ impl ClientConnection {
 
     pub(super) fn answer_options(&mut self, exchange: Box<Exchange>, cx: &mut Context<'_>) -> Then {
         let keep = may_serve_on(&exchange, cx);
-        let own_id = exchange.facts.id.text();
-        answer::send_options(delivery(&exchange, keep, &own_id, cx), self.client.output.bytes());
+        answer::send_options(delivery(&exchange, keep, cx), self.client.output.bytes());
         self.send_answer(exchange, keep, cx)
     }
 
@@ -185,13 +180,14 @@ fn may_serve_on(exchange: &Exchange, cx: &Context<'_>) -> bool {
 }
 
 /// How an answer to this request goes out.
-fn delivery<'a>(exchange: &'a Exchange, keep: bool, own_id: &'a IdText, cx: &'a Context<'_>) -> Delivery<'a> {
+fn delivery<'a>(exchange: &'a Exchange, keep: bool, cx: &'a Context<'_>) -> Delivery<'a> {
     let mut how = Delivery::to(&exchange.request, keep);
-    how.id = cx.site.id_for(&exchange.request, own_id.as_bytes());
+    how.id = cx.site.id_for(&exchange.request, exchange.facts.id.as_bytes());
     if let Some(id) = &mut how.id
         && !is_plain(id.value)
     {
-        id.value = own_id.as_bytes(); // An answer of ours repeats nothing that could be anything but an identification.
+        // An answer of ours repeats nothing that could be anything but an identification.
+        id.value = exchange.facts.id.as_bytes();
     }
     if let Some(route) = &cx.route {
         how.edits = &route.settings.response_headers;

@@ -96,7 +96,7 @@ impl ClientConnection {
             ready_since: wake.since,
             leave: wake.leave,
         };
-        cx.worker.note_request(if let Stage::Serving(exchange) = &self.stage { exchange.facts.id.0 } else { 0 });
+        cx.worker.note_request(if let Stage::Serving(exchange) = &self.stage { exchange.facts.id.number() } else { 0 });
         if self.client.socket.is_readable() {
             cx.worker.lend(&mut self.client.input);
         }
@@ -187,7 +187,7 @@ impl ClientConnection {
         cx.route = None;
         let waited = cx.ready_since.take().map_or(Duration::ZERO, |since| cx.now.saturating_duration_since(since));
         exchange.facts.queued = waited;
-        cx.worker.note_request(exchange.facts.id.0);
+        cx.worker.note_request(exchange.facts.id.number());
         let parsed = exchange.request.parse(&self.client.input.unread()[..length], limits);
         self.client.input.consume(length);
         self.scan = HeadScan::default();
@@ -306,7 +306,7 @@ fn remember(exchange: &Exchange, group: Option<&LoadBalancer>, cx: &Context<'_>)
         backend: exchange.tried.last.as_ref().map(|backend| backend.label().to_owned()),
         method: recent::method(request.method()),
         target: recent::target(request.target()),
-        id: facts.id.text().to_string(),
+        id: facts.id.as_str().to_owned(),
     });
 }
 

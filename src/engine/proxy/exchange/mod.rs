@@ -241,13 +241,12 @@ impl Exchange {
     fn prepare(&mut self, link: BackendConnection, client: &Peer, cx: &mut Context<'_>) {
         self.facts.connect = link.connect_time;
         cx.worker.lend(&mut self.to_backend);
-        let own_id = self.facts.id.text();
         let how = Forwarding {
             client: client.address.ip(),
             trusted: cx.site.trusts(client.address.ip()),
             framing: self.framing,
             upgrade: self.upgrade,
-            id: cx.site.id_for(&self.request, own_id.as_bytes()),
+            id: cx.site.id_for(&self.request, self.facts.id.as_bytes()),
             host: host_sent(cx.balancer(), link.backend()),
             route: &cx.route().settings,
         };

@@ -64,14 +64,13 @@ impl Exchange {
         if !self.upgrade || !response::accepts_websocket(&self.response, &options) {
             return Err(Error::Backend(MessageError::Malformed("unwanted-upgrade")));
         }
-        let own_id = self.facts.id.text();
         let how = Answering {
             framing: BodyFraming::None,
             version: self.request.version,
             to_head: false,
             keep: false,
             edits: &cx.route().settings.response_headers,
-            id: cx.site.id_for(&self.request, own_id.as_bytes()),
+            id: cx.site.id_for(&self.request, self.facts.id.as_bytes()),
         };
         client.output.begin();
         response::prepare_upgrade(&self.response, &options, &how, client.output.bytes());
@@ -86,9 +85,8 @@ impl Exchange {
     fn begin_response(&mut self, client: &mut Peer, cx: &Context<'_>) -> Result<(), Error> {
         let to_head = self.request.method() == b"HEAD";
         let framing = framing::of_response(&self.response, to_head).map_err(Error::Backend)?;
-        let own_id = self.facts.id.text();
         let edits = &cx.route().settings.response_headers;
-        let id = cx.site.id_for(&self.request, own_id.as_bytes());
+        let id = cx.site.id_for(&self.request, self.facts.id.as_bytes());
         let mut how = Answering { framing, version: self.request.version, to_head, keep: false, edits, id };
         self.ends_with_connection = how.ends_with_connection();
         self.keep &= self.upload.is_none() && !self.upload_lost && !self.ends_with_connection;
