@@ -272,3 +272,29 @@ fn a_trial_that_hangs_holds_no_other_backend_up() {
         assert!(["hangs", "returns"].contains(&&*client.reply().text()));
     }
 }
+
+/// What the next configuration brings, more places or more backends, is for those who stand in line, too: nobody is called
+/// for it, and with requests in line all the time it would be used by none.
+#[test]
+fn places_that_a_reload_brings_are_taken_by_those_who_come_to_stand_in_line() {
+    let cue = Cue::default();
+    let (backend, added) = (on_cue(&cue), on_cue(&cue));
+    let group = |most: usize, more: &str| {
+        let first = format!("{{ address = \"{}\", max_requests = {most} }}", backend.at());
+        format!("timeouts.queue = \"60s\"\n[backends.app]\nservers = [{first}{more}]\n")
+    };
+    let proxy = Configured::with(&group(1, ""));
+    let mut clients: Vec<_> = (0..2).map(|number| proxy.send(get(&format!("/{number}")))).collect();
+    backend.wait_for_requests(1);
+    assert!(clients[1].is_quiet_for(Duration::from_millis(100)), "it stands in line");
+    proxy.reload(&group(2, &format!(", {{ address = \"{}\", max_requests = 2 }}", added.at())));
+    clients.extend((2..6).map(|number| proxy.send(get(&format!("/{number}")))));
+    assert!(clients[5].is_quiet_for(Duration::from_millis(100)), "behind one of before, who knows of no place");
+    // For that one, then for the next, which finds that there are more.
+    cue.give_all(2);
+    eventually(|| "all places to be taken".to_owned(), || backend.requests().len() + added.requests().len() == 6);
+    cue.give_all(4);
+    for client in &mut clients {
+        assert_eq!(client.reply().text(), "hello");
+    }
+}

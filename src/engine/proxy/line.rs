@@ -117,10 +117,15 @@ impl Line {
         }
     }
 
+    /// There may be a place.
+    pub(super) fn call_next(&self) {
+        self.call(&|_| true);
+    }
+
     /// Who can be used has changed: all look again.
     pub(super) fn call_all(&self) {
         for _ in 0..self.length.load(Ordering::SeqCst) {
-            self.call(&|_| true);
+            self.call_next();
         }
     }
 }

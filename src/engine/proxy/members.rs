@@ -89,6 +89,21 @@ impl Members {
         }
     }
 
+    /// Whether there is a place for a request that has tried nothing.
+    pub(super) fn has_place(&self, group: &GroupSettings, now: Instant) -> bool {
+        let tried = Tried::default();
+        for backups in [false, true] {
+            let usable = self.usable(&tried, group, backups, now);
+            if (0..usable.len()).any(|place| usable.share(place) > 0) {
+                return true;
+            }
+            if usable.is_full() {
+                break;
+            }
+        }
+        false
+    }
+
     /// Of those that are out, each in turn: the one that was not tried for longest. If another request is trying it, those
     /// that have met a failure already wait for what comes of that; to the others it is as bad as any.
     pub(super) fn least_bad(&self, tried: &Tried) -> Choice {

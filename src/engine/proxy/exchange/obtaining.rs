@@ -65,11 +65,13 @@ impl Exchange {
         self.spot.as_ref().is_some_and(|(spot, _)| spot.is_in(line))
     }
 
-    /// With a place at a backend.
+    /// With a place at a backend. There may be another that nobody was called for: because both became free while it came
+    /// to stand there, or since the configuration was read anew.
     fn leave_line(&mut self, cx: &Context<'_>) {
         if let Some((spot, since)) = self.spot.take() {
             spot.leave();
             self.facts.queued += cx.now.saturating_duration_since(since);
+            cx.balancer().call_if_free(cx.now);
         }
     }
 

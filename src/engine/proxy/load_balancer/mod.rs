@@ -266,6 +266,13 @@ impl LoadBalancer {
         self.common.line.has_fresh()
     }
 
+    /// Calls the first in line if there is a place for it.
+    pub(super) fn call_if_free(&self, now: Instant) {
+        if self.has_line() && self.members().has_place(&self.settings, now) {
+            self.common.line.call_next();
+        }
+    }
+
     /// When the next backend that is out may be tried.
     pub(super) fn next_trial(&self, now: Instant) -> Option<Instant> {
         self.members()
