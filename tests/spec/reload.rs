@@ -52,6 +52,45 @@ fn a_request_and_a_tunnel_end_as_they_began() {
     assert_eq!(tunnel.read_exactly(1), b"x");
 }
 
+/// A tunnel keeps up the group that it began with; but only new requests have a use for what is found out beside the
+/// traffic. (Each such group checked its backends, those that were configured no more included, and those that both had
+/// the more often, with five threads of its own.)
+#[test]
+fn a_tunnel_keeps_no_checks_up() {
+    let backend = || {
+        ScriptedBackend::running(move |connection| {
+            while let Some(request) = connection.request() {
+                if request.head.field("upgrade").is_some() {
+                    connection.send(SWITCHING);
+                    return connection.wait_gone();
+                }
+                connection.send(&ok("app"));
+            }
+        })
+    };
+    let (stays, gone) = (backend(), backend());
+    let group = |more: &str| {
+        let health = "health = { path = \"/health\", interval = \"50ms\" }";
+        format!("[backends.app]\nservers = [\"{}\"{more}]\n{health}\n", stays.at())
+    };
+    let proxy = Configured::with(&group(&format!(", {{ address = \"{}\", backup = true }}", gone.at())));
+    let mut tunnel = proxy.send(HANDSHAKE);
+    assert_eq!(tunnel.head().status(), 101);
+    let checks = || gone.requests_for("/health").len();
+    eventually(|| "a check".to_owned(), || checks() > 0);
+    let threads = proxy.threads();
+    proxy.reload(&group(""));
+    let are_over = || {
+        let before = checks();
+        std::thread::sleep(Duration::from_millis(300));
+        checks() == before
+    };
+    eventually(|| "the end of the checks".to_owned(), are_over);
+    // One closes what is idle there.
+    eventually(|| format!("no more threads: {}", proxy.threads()), || proxy.threads() <= threads + 1);
+    assert!(tunnel.is_quiet_for(Duration::from_millis(1)));
+}
+
 /// Not only its route: whom it believes, and how it is identified, are settings that a request began with.
 #[test]
 fn a_request_under_way_keeps_all_that_it_began_with() {

@@ -83,6 +83,11 @@ impl ReverseProxyHandler {
         let is_gone = |group: &&Arc<LoadBalancer>| site.groups().iter().all(|stays| stays.name() != group.name());
         let gone: u64 = before.groups().iter().filter(is_gone).map(|group| group.tally().counts().requests()).sum();
         self.gone.fetch_add(gone, Ordering::Relaxed);
+        for group in before.groups() {
+            if !site.groups().iter().any(|stays| Arc::ptr_eq(stays, group)) {
+                group.note_replaced();
+            }
+        }
         *self.site.write().expect("no panic under the lock of the site") = site;
     }
 

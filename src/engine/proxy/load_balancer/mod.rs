@@ -6,6 +6,7 @@
 mod tended;
 mod tried;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
@@ -32,6 +33,8 @@ pub struct LoadBalancer {
     budget: Budget,
     /// What is found until the upkeep takes it over.
     discovery: Mutex<Option<Discovery>>,
+    /// New requests go to another one of its name, or there is none any more.
+    replaced: AtomicBool,
 }
 
 /// What [`LoadBalancer::forward_request`] has for a request.
@@ -102,6 +105,7 @@ impl LoadBalancer {
             common,
             budget: Budget::new(Instant::now()),
             discovery: Mutex::new(Some(discovery)),
+            replaced: AtomicBool::new(false),
             settings: group,
         }
     }
@@ -127,6 +131,11 @@ impl LoadBalancer {
     /// What the upkeep goes on with; `None` if it has begun already.
     pub(super) fn take_discovery(&self) -> Option<Discovery> {
         self.discovery.lock().expect("no panic under the lock").take()
+    }
+
+    /// No new requests come to it from now on.
+    pub(super) fn note_replaced(&self) {
+        self.replaced.store(true, Ordering::Relaxed);
     }
 
     fn members(&self) -> Arc<Members> {

@@ -1,6 +1,7 @@
 //! What goes on beside the traffic of a group, as its load balancer takes it in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::LoadBalancer;
@@ -51,6 +52,10 @@ impl Tended for LoadBalancer {
         for member in &self.members().list {
             member.backend.sweep(now);
         }
+    }
+
+    fn is_current(&self) -> bool {
+        !self.replaced.load(Ordering::Relaxed)
     }
 }
 

@@ -51,6 +51,10 @@ pub trait Tended: Send + Sync + 'static {
 
     /// Closes idle connections whose time is over.
     fn sweep(&self, now: Instant);
+
+    /// Whether new requests come to it. To one that another has replaced they do not, and no more is found out for it; but
+    /// a tunnel may keep it up for hours.
+    fn is_current(&self) -> bool;
 }
 
 /// Tends a group until it is dropped: on one thread, and on a second one if there are names to look up, or files that
@@ -83,7 +87,7 @@ fn keep_resolving<T: Tended>(group: &Weak<T>, discovery: &Mutex<Discovery>) {
     let mut last = Instant::now();
     loop {
         // In short pieces, so that a group that is gone frees its thread soon.
-        let Some(every) = group.upgrade().map(|group| group.settings().settings.upkeep.resolve) else { return };
+        let Some(every) = current(group).map(|group| group.settings().settings.upkeep.resolve) else { return };
         thread::sleep(every.saturating_sub(last.elapsed()).min(TICK));
         let all = last.elapsed() >= every;
         let names = lock(discovery).take_names(all);
@@ -100,8 +104,12 @@ fn keep_resolving<T: Tended>(group: &Weak<T>, discovery: &Mutex<Discovery>) {
     }
 }
 
+fn current<T: Tended>(group: &Weak<T>) -> Option<Arc<T>> {
+    group.upgrade().filter(|group| group.is_current())
+}
+
 fn publish<T: Tended>(group: &Weak<T>, discovery: &mut Discovery) {
-    if let (Some(group), Some(found)) = (group.upgrade(), discovery.news()) {
+    if let (Some(group), Some(found)) = (current(group), discovery.news()) {
         group.backends_found(found);
     }
 }
@@ -115,6 +123,8 @@ fn keep_up<T: Tended>(group: &Weak<T>, discovery: &Mutex<Discovery>) {
         thread::sleep(wakes.saturating_duration_since(Instant::now()));
         let now = Instant::now();
         let Some(present) = group.upgrade() else { return };
+        let is_current = present.is_current();
+        checks = checks.filter(|_| is_current);
         if let Some(checks) = &mut checks {
             checks.begin(&present, now);
         }
@@ -124,6 +134,9 @@ fn keep_up<T: Tended>(group: &Weak<T>, discovery: &Mutex<Discovery>) {
         next_look = now + TICK;
         present.sweep(now);
         drop(present);
+        if !is_current {
+            continue;
+        }
         let mut discovery = lock(discovery);
         if discovery.read_changed_files() {
             publish(group, &mut discovery);
@@ -206,6 +219,9 @@ mod tests {
         }
         fn check_result(&self, _: usize, _: Result<(), String>) {}
         fn sweep(&self, _: Instant) {}
+        fn is_current(&self) -> bool {
+            true
+        }
     }
 
     #[test]
