@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::support::backend::{ScriptedBackend, ok};
 use crate::support::configuration::Configured;
+use crate::support::list::BackendList;
 use crate::support::{Cue, HANDSHAKE, SWITCHING, eventually, get};
 
 fn one_group(backend: &ScriptedBackend) -> String {
@@ -205,6 +206,23 @@ fn a_unix_socket_that_stays_gets_the_mode_that_is_asked_for_now() {
     for path in [&path, &path.with_extension("away")] {
         std::fs::remove_file(path).expect("our own file");
     }
+}
+
+/// Whatever the reload is for: else a mistake in a list, or a list that is just being replaced, would leave a group without
+/// a backend.
+#[test]
+fn what_a_list_said_before_it_had_a_mistake_stays() {
+    let backend = ScriptedBackend::named("app");
+    let list = BackendList::of(&[backend.at()]);
+    let group = |balance: &str| format!("[backends.app]\nservers = [\"{}\"]\nbalance = \"{balance}\"\n", list.flag());
+    let proxy = Configured::with(&group("random"));
+    list.replace(&["127.0.0.1".to_owned()]);
+    proxy.reload(&group("round-robin"));
+    assert!(proxy.stderr().contains("what was read before stays"), "{}", proxy.stderr());
+    assert_eq!(proxy.send(get("/")).reply().text(), "app");
+    let another = ScriptedBackend::named("another");
+    list.replace(&[another.at()]);
+    eventually(|| "the new list".to_owned(), || proxy.send(get("/")).reply().text() == "another");
 }
 
 /// What cannot change while the process runs is said, and the rest takes effect.

@@ -31,8 +31,9 @@ pub struct LoadBalancer {
     members: RwLock<Arc<Members>>,
     common: Common,
     budget: Budget,
-    /// What is found until the upkeep takes it over.
-    discovery: Mutex<Option<Discovery>>,
+    /// What is found, with which the upkeep goes on.
+    discovery: Arc<Mutex<Discovery>>,
+    is_tended: AtomicBool,
     /// New requests go to another one of its name, or there is none any more.
     replaced: AtomicBool,
 }
@@ -82,12 +83,15 @@ impl LoadBalancer {
 
     /// As [`LoadBalancer::with_group`], and takes over from `last` the backends that both have, with their connections
     /// and their health, unless what is set of connections and health has changed; its counts, and the addresses of
-    /// names that have no answer now, in any case.
+    /// names that have no answer now and the lists that cannot be read now, in any case.
     #[must_use]
     pub fn succeeding(group: GroupSettings, seed: Option<u64>, last: Option<&LoadBalancer>) -> LoadBalancer {
         let mut discovery = Discovery::new(&group);
         for Member { backend, .. } in last.map(LoadBalancer::backends).into_iter().flatten() {
             discovery.remember(backend.name(), backend.addresses());
+        }
+        if let Some(last) = last {
+            discovery.remember_lists(&last.discovery.lock().expect("no panic under the lock of what was found"));
         }
         let found = discovery.look().to_vec();
         let alike = last.filter(|last| {
@@ -104,7 +108,8 @@ impl LoadBalancer {
             members: RwLock::new(Arc::new(members)),
             common,
             budget: Budget::new(Instant::now()),
-            discovery: Mutex::new(Some(discovery)),
+            discovery: Arc::new(Mutex::new(discovery)),
+            is_tended: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             settings: group,
         }
@@ -129,8 +134,8 @@ impl LoadBalancer {
     }
 
     /// What the upkeep goes on with; `None` if it has begun already.
-    pub(super) fn take_discovery(&self) -> Option<Discovery> {
-        self.discovery.lock().expect("no panic under the lock").take()
+    pub(super) fn take_discovery(&self) -> Option<Arc<Mutex<Discovery>>> {
+        (!self.is_tended.swap(true, Ordering::Relaxed)).then(|| Arc::clone(&self.discovery))
     }
 
     /// No new requests come to it from now on.

@@ -72,9 +72,11 @@ mod tests {
         let servers = vec![ServerSettings::new("nobody.invalid:80"), ServerSettings::new("127.0.0.1:1")];
         let mut settings = GroupSettings::new("app", servers, &Settings::default());
         let first = LoadBalancer::with_group(settings.clone(), None);
-        let mut discovery = first.take_discovery().expect("it is not tended");
+        let discovery = first.take_discovery().expect("it is not tended");
+        let mut discovery = discovery.lock().expect("no panic");
         discovery.note_answer("nobody.invalid:80", Ok(all.to_vec()));
         first.backends_found(discovery.news().expect("an answer"));
+        drop(discovery);
         settings.settings.checks.fall += 1;
         settings.servers[1].address = "localhost:1".to_owned();
         let next = LoadBalancer::succeeding(settings, None, Some(&first));

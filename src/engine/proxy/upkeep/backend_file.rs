@@ -46,6 +46,13 @@ impl BackendFile {
         BackendFile { path: path.to_owned(), seen: None, servers: Vec::new() }
     }
 
+    /// Takes over what `before` says, if that is the same file, until it is read.
+    pub(super) fn remember(&mut self, before: &BackendFile) {
+        if self.path == before.path {
+            self.servers.clone_from(&before.servers);
+        }
+    }
+
     pub(super) fn servers(&self) -> &[ServerSettings] {
         &self.servers
     }

@@ -80,6 +80,13 @@ impl Discovery {
         }
     }
 
+    /// Lists as they were read before: what they said stays until they are read with success.
+    pub fn remember_lists(&mut self, last: &Discovery) {
+        for file in &mut self.files {
+            last.files.iter().for_each(|before| file.remember(before));
+        }
+    }
+
     fn all_servers(&self) -> impl Iterator<Item = &ServerSettings> {
         self.servers.iter().chain(self.files.iter().flat_map(BackendFile::servers))
     }

@@ -59,9 +59,8 @@ pub trait Tended: Send + Sync + 'static {
 
 /// Tends a group until it is dropped: on one thread, and on a second one if there are names to look up, or files that
 /// may bring some, because a resolver may take its time.
-pub fn tend<T: Tended>(group: &Arc<T>, discovery: Discovery) {
-    let may_have_names = !discovery.names().is_empty() || !group.settings().files.is_empty();
-    let discovery = Arc::new(Mutex::new(discovery));
+pub fn tend<T: Tended>(group: &Arc<T>, discovery: Arc<Mutex<Discovery>>) {
+    let may_have_names = !lock(&discovery).names().is_empty() || !group.settings().files.is_empty();
     if may_have_names {
         let (group, discovery) = (Arc::downgrade(group), Arc::clone(&discovery));
         start("resolver", Box::new(move || keep_resolving(&group, &discovery)));
@@ -239,7 +238,7 @@ mod tests {
         assert_eq!(discovery.look().len(), 1);
         let (told, heard) = mpsc::channel();
         let group = Arc::new(Told(settings, Mutex::new(told)));
-        tend(&group, discovery);
+        tend(&group, Arc::new(Mutex::new(discovery)));
         for (text, thread) in [("localhost:1", "resolver"), ("127.0.0.1:2", "upkeep"), ("localhost:1", "upkeep")] {
             replace(text);
             let (names, on) = heard.recv_timeout(Duration::from_secs(20)).expect("another list");
