@@ -24,10 +24,10 @@ impl Tended for LoadBalancer {
         self.common.line.call_all();
     }
 
-    fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
+    fn checked_addresses(&self) -> Vec<(usize, Vec<ListenAddress>, String)> {
         let checked = |member: &Member| {
             let backend = &member.backend;
-            (backend.id, backend.addresses()[0].clone(), backend.name().to_owned())
+            (backend.id, backend.addresses().to_vec(), backend.name().to_owned())
         };
         self.members().list.iter().map(checked).collect()
     }

@@ -1,6 +1,6 @@
 //! One active check of a backend: connect, and perhaps ask it something. Blocks, on a thread of its own.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use crate::http::client::{self, HttpConnection};
@@ -44,13 +44,13 @@ impl Consecutive {
     }
 }
 
-/// Checks one backend, for `timeout` at most.
+/// Checks one backend, for `timeout` at most: at the first of its addresses that takes the connection, as a request.
 ///
 /// # Errors
 /// Why it is not well, for the log.
-pub fn check(address: &ListenAddress, name: &str, probe: &Probe, timeout: Duration) -> Result<(), String> {
+pub fn check(addresses: &[ListenAddress], name: &str, probe: &Probe, timeout: Duration) -> Result<(), String> {
     let until = deadline(Instant::now(), timeout);
-    let mut connection = connect(address, timeout).map_err(|error| format!("cannot connect: {error}"))?;
+    let mut connection = connect(addresses, until).map_err(|error| format!("cannot connect: {error}"))?;
     let Probe::Http { method, path, host, expect, body } = probe else { return Ok(()) };
     connection.set_deadline(until);
     let host = host.as_deref().unwrap_or(if name.starts_with("unix:") { "localhost" } else { name });
@@ -69,13 +69,26 @@ pub fn check(address: &ListenAddress, name: &str, probe: &Probe, timeout: Durati
     if found { Ok(()) } else { Err(format!("no {text:?} in the content")) }
 }
 
-fn connect(address: &ListenAddress, timeout: Duration) -> std::io::Result<HttpConnection> {
-    match address {
-        ListenAddress::Inet(address) => HttpConnection::connect(*address, timeout),
-        ListenAddress::Unix(path) => {
-            client::connect_unix(path, timeout).map(|stream| HttpConnection::new(Socket::new(stream)))
+/// What time there is, is shared out among the addresses: the first may be one that does not answer. If none does, what
+/// the first one said is told, since what the second said may be only that there is no IPv6 here.
+fn connect(addresses: &[ListenAddress], until: Instant) -> io::Result<HttpConnection> {
+    let mut failure = None;
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for address in addresses {
+        let timeout = (until.saturating_duration_since(Instant::now()) / left).max(Duration::from_millis(1));
+        let connected = match address {
+            ListenAddress::Inet(address) => HttpConnection::connect(*address, timeout),
+            ListenAddress::Unix(path) => {
+                client::connect_unix(path, timeout).map(|stream| HttpConnection::new(Socket::new(stream)))
+            }
+        };
+        left -= 1;
+        match connected {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
+    Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
 #[cfg(test)]
@@ -116,7 +129,7 @@ mod tests {
     }
 
     fn checked(answer: &'static str, body: Option<&str>) -> Result<(), String> {
-        check(&ListenAddress::Inet(server(answer)), "app:80", &http(body), PATIENCE)
+        check(&[ListenAddress::Inet(server(answer))], "app:80", &http(body), PATIENCE)
     }
 
     #[test]
@@ -134,11 +147,15 @@ mod tests {
     #[test]
     fn a_backend_that_says_nothing_fails_in_time_and_connecting_is_enough_for_tcp() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = ListenAddress::Inet(listener.local_addr().expect("an address"));
+        let address = [ListenAddress::Inet(listener.local_addr().expect("an address"))];
         let begun = Instant::now();
         assert!(check(&address, "app:80", &http(None), Duration::from_millis(100)).is_err());
         assert!(begun.elapsed() < Duration::from_secs(5));
         assert_eq!(check(&address, "app:80", &Probe::Tcp, PATIENCE), Ok(()));
+        // As localhost is, to a server that knows IPv6 only.
+        let elsewhere = TcpListener::bind("127.0.0.2:0").and_then(|dead| dead.local_addr()).expect("a free port");
+        let two = [ListenAddress::Inet(elsewhere), address[0].clone()];
+        assert_eq!(check(&two, "app:80", &Probe::Tcp, PATIENCE), Ok(()));
         drop(listener);
         assert!(check(&address, "app:80", &Probe::Tcp, PATIENCE).is_err());
     }

@@ -43,8 +43,8 @@ pub trait Tended: Send + Sync + 'static {
     /// The backends are others now.
     fn backends_found(&self, found: &[Found]);
 
-    /// Which backends to check: a number that stays theirs, where, and their name.
-    fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)>;
+    /// Which backends to check: a number that stays theirs, where, one address or another, and their name.
+    fn checked_addresses(&self) -> Vec<(usize, Vec<ListenAddress>, String)>;
 
     /// What a check found.
     fn check_result(&self, id: usize, result: Result<(), String>);
@@ -169,7 +169,7 @@ impl Checks {
         }
         // Many proxies that were started together shall not check together.
         self.due = now + self.when.interval.mul_f64(self.random.random_range(0.9..1.1));
-        for (id, address, name) in group.checked_addresses() {
+        for (id, addresses, name) in group.checked_addresses() {
             let mut checked = lock_list(&self.under_way);
             if checked.contains(&id) {
                 continue;
@@ -179,7 +179,7 @@ impl Checks {
             let (group, under_way) = (Arc::downgrade(group), Arc::clone(&self.under_way));
             let (probe, timeout) = (self.probe.clone(), self.when.timeout);
             self.pool.execute(move || {
-                let result = checks::check(&address, &name, &probe, timeout);
+                let result = checks::check(&addresses, &name, &probe, timeout);
                 lock_list(&under_way).retain(|other| *other != id);
                 if let Some(group) = group.upgrade() {
                     group.check_result(id, result);
@@ -213,7 +213,7 @@ mod tests {
             let to = self.1.lock().expect("no panic");
             to.send((names, thread::current().name().map(str::to_owned))).expect("a listener");
         }
-        fn checked_addresses(&self) -> Vec<(usize, ListenAddress, String)> {
+        fn checked_addresses(&self) -> Vec<(usize, Vec<ListenAddress>, String)> {
             Vec::new()
         }
         fn check_result(&self, _: usize, _: Result<(), String>) {}
