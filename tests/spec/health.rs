@@ -11,7 +11,7 @@ use crate::support::backend::{Connection, ScriptedBackend, ok};
 use crate::support::list::BackendList;
 use crate::support::proxy::Proxy;
 use crate::support::refusal::{FullQueue, RefusingPort};
-use crate::support::{Cue, PATIENCE, each_row, get};
+use crate::support::{Cue, PATIENCE, each_row, eventually, get};
 
 /// Asks until the answer is `wanted`; fails the test if it never is. Returns how often another answer came before.
 fn ask_until(proxy: &Proxy, wanted: &str) -> usize {
@@ -80,6 +80,25 @@ fn one_request_at_a_time_tries_a_backend_that_is_out() {
     let mut answers = answers[40..].to_vec();
     answers.sort();
     assert_eq!(answers.concat(), ["ailing".repeat(5), "well".repeat(5)].concat());
+}
+
+/// A trial whose client keeps its content back says nothing of the backend, and does not keep others from trying it.
+#[test]
+fn a_client_that_is_slow_to_send_keeps_no_backend_out() {
+    let (ailing, well) = (ailing("ailing", 2), ScriptedBackend::named("well"));
+    let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=10ms"];
+    let proxy = Proxy::before(&[ailing.at(), well.at()], &flags);
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        proxy.send(get("/")).reply();
+    }
+    assert_eq!(ailing.connections(), 2, "it is out");
+    let tries_it = || {
+        slow.push(proxy.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nslow"));
+        ailing.connections() > 2
+    };
+    eventually(|| "a trial".to_owned(), tries_it);
+    ask_until(&proxy, "ailing");
 }
 
 /// Of several backends none is well: 503, and soon.

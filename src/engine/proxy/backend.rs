@@ -103,14 +103,20 @@ impl Claim {
             self.backend.awaiting_trial.call_all();
         }
     }
-}
 
-impl Drop for Claim {
-    fn drop(&mut self) {
+    /// The backend cannot answer yet, because of the client, who may take as long as it likes: if this is a trial, another
+    /// request may be one, too.
+    pub(super) fn wait_for_client(&self) {
         if self.trial {
             self.backend.health.give_up_trial();
             self.backend.awaiting_trial.call_all();
         }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.wait_for_client(); // It has gone without a verdict.
         // Sequentially consistent with whoever takes a place in the line and then looks again: one sees the other.
         self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.backend.line.call_first(self.backend.id);
