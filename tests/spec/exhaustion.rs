@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use crate::support::backend::{Connection, ScriptedBackend, ok};
 use crate::support::client::Client;
+use crate::support::configuration::Configured;
 use crate::support::proxy::Proxy;
 use crate::support::{Cue, each_row, eventually, get, post};
 
@@ -80,6 +81,40 @@ fn idle_connections_give_their_descriptors_up() {
         go.give_all(AT_ONCE);
         for client in &mut clients {
             assert_eq!(client.reply().text(), "in step", "client {own}");
+        }
+    }
+}
+
+/// ... of whichever group they are.
+#[cfg(target_os = "linux")]
+#[test]
+fn idle_connections_of_one_group_give_their_descriptors_up_for_another() {
+    const AT_ONCE: usize = 30;
+    let go = Cue::default();
+    let backends = ["first", "second"].map(|name| {
+        let go = go.clone();
+        ScriptedBackend::answering_with(move |_| {
+            go.wait();
+            ok(name)
+        })
+    });
+    let group = |(name, backend): (&str, &ScriptedBackend)| {
+        let route = format!("[[route]]\npath = \"/{name}\"\nto = \"{name}\"\n");
+        format!("[backends.{name}]\nservers = [\"{}\"]\n{route}", backend.at())
+    };
+    let groups: String = ["first", "second"].into_iter().zip(&backends).map(group).collect();
+    let text = format!("limits.connections = 60\nbackends.keepalive = \"60s\"\n{groups}");
+    // For each client one, and one for its backend.
+    let proxy = Configured::with_descriptors(30 + 2 * AT_ONCE, &text);
+    let mut clients: Vec<_> = (0..AT_ONCE).map(|_| proxy.connect()).collect();
+    for (name, backend) in ["first", "second"].iter().zip(&backends) {
+        for client in &mut clients {
+            client.send(get(&format!("/{name}")));
+        }
+        backend.wait_for_requests(AT_ONCE);
+        go.give_all(AT_ONCE);
+        for client in &mut clients {
+            assert_eq!(client.reply().text(), *name);
         }
     }
 }

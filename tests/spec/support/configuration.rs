@@ -23,13 +23,22 @@ pub struct Configured {
 impl Configured {
     /// Starts with this text, to which a listener on a free port of loopback is added.
     pub fn with(text: &str) -> Self {
+        Self::starting(text, Proxy::with)
+    }
+
+    /// As [`Self::with`], where the system grants so many descriptors.
+    pub fn with_descriptors(most: usize, text: &str) -> Self {
+        Self::starting(text, |flags| Proxy::with_descriptors(most, flags))
+    }
+
+    fn starting(text: &str, start: impl Fn(&[&str]) -> Proxy) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("footbridge-config-{}-{number}", process::id()));
         fs::create_dir_all(&folder).expect("a folder of our own");
         let path = folder.join("footbridge.toml");
         fs::write(&path, format!("{text}{LISTEN}")).expect("a file of our own");
-        let proxy = Proxy::with(&["--config", path.to_str().expect("a plain path")]);
+        let proxy = start(&["--config", path.to_str().expect("a plain path")]);
         Self { proxy, path }
     }
 

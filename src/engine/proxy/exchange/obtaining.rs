@@ -78,13 +78,13 @@ impl Exchange {
     fn ask(&mut self, cx: &Context<'_>) -> Result<Got, Error> {
         let balancer = cx.balancer();
         let fresh = self.retries > 0;
-        let got = balancer.forward_request(&mut self.tried, self.attempt.take(), fresh, cx.worker, cx.now);
+        let got = balancer.forward_request(&mut self.tried, self.attempt.take(), fresh, cx);
         // A request that cannot be sent twice must not meet a connection that the backend has just closed.
         let once = !self.is_repeatable();
         match got {
             Ok(Got::Connection(link)) if link.reused && once && !link.connection.socket.is_quiet() => {
                 drop(link);
-                balancer.forward_request(&mut self.tried, None, true, cx.worker, cx.now)
+                balancer.forward_request(&mut self.tried, None, true, cx)
             }
             got => got,
         }

@@ -18,10 +18,11 @@ use super::error::Error;
 use super::line::Line;
 use super::members::{Common, Member, Members};
 use super::metrics::Tally;
+use super::peer::Context;
 use super::upkeep::Discovery;
 use crate::settings::Settings;
 use crate::settings::group::{DEFAULT_GROUP, GroupSettings, ServerSettings};
-use crate::socketserver::{Worker, is_exhausted};
+use crate::socketserver::{RequestHandler, Worker, is_exhausted};
 
 /// A group of backends, and how one is chosen.
 #[derive(Debug)]
@@ -196,16 +197,18 @@ impl LoadBalancer {
         tried: &mut Tried,
         begun: Option<Attempt>,
         fresh: bool,
-        worker: &Worker,
-        now: Instant,
+        cx: &Context<'_>,
     ) -> Result<Got, Error> {
+        let (worker, now): (&Worker, _) = (cx.worker, cx.now);
+        // This group's first, then those of all others.
+        let give_up_idle = || self.close_idle() > 0 || cx.handler.give_up_idle() > 0;
         let patience = self.settings.settings.timeouts.connect;
         let mut progress = begun.map(|attempt| attempt.go_on(patience, worker, now));
         loop {
             match progress.take() {
                 Some(Progress::Connected(link)) => return Ok(Got::Connection(link)),
                 Some(Progress::Waits(attempt)) => return Ok(Got::Connecting(attempt)),
-                Some(Progress::Failed(claim, error)) if is_exhausted(&error) && self.close_idle() > 0 => {
+                Some(Progress::Failed(claim, error)) if is_exhausted(&error) && give_up_idle() => {
                     progress = Some(Attempt::begin(claim, patience, worker, now));
                     continue;
                 }
