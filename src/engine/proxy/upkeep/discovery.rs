@@ -28,7 +28,7 @@ pub struct Discovery {
     files: Vec<BackendFile>,
     /// All names that were ever looked up: few enough to be gone through.
     known: Vec<Known>,
-    /// Names that a file has brought and nobody has looked up yet.
+    /// Names that a file has brought, or that are remembered, and nobody has looked up yet.
     new: Vec<String>,
     last: Vec<Found>,
 }
@@ -56,12 +56,17 @@ impl Discovery {
         }
     }
 
-    /// Reads all files and looks up all names; what fails is told to the log.
+    /// Reads all files and looks up all names; what fails is told to the log. A name that is remembered is left to the
+    /// resolver: whoever waits for this, as the signals do, need not wait for a name server that does not answer.
     pub fn look(&mut self) -> &[Found] {
         for file in &mut self.files {
             file.read_if_changed();
         }
         for name in self.names() {
+            if self.known(&name).is_some_and(|known| !known.addresses.is_empty()) {
+                self.new.push(name);
+                continue;
+            }
             let answer = look_up(&name);
             self.note_answer(&name, answer);
         }
@@ -288,6 +293,18 @@ mod tests {
         discovery.note_answer("localhost:80", Ok(addresses(&["10.0.0.3:80"])));
         assert_eq!(shown(discovery.news().expect("both")), ["10.0.0.2:80", "10.0.0.3:80"]);
         std::fs::remove_file(&path).expect("our own file");
+    }
+
+    #[test]
+    fn a_name_that_is_remembered_is_not_waited_for() {
+        let mut discovery = discovery(&["nobody.invalid:80"]);
+        discovery.remember(
+            "nobody.invalid:80",
+            &["10.0.0.1:80"].map(|text| ListenAddress::Inet(text.parse().expect("one"))),
+        );
+        assert_eq!(shown(discovery.look()), ["10.0.0.1:80"]);
+        assert_eq!(discovery.take_names(false), ["nobody.invalid:80"], "it is looked up soon");
+        assert!(discovery.news().is_none());
     }
 
     #[test]
