@@ -56,12 +56,15 @@ impl Members {
         seed: Option<u64>,
         common: &Common,
     ) -> Members {
-        let known = |found: &Found| before?.list.iter().map(|member| &member.backend).find(|backend| backend.is(found));
-        let member = |found: &Found| {
-            let backend = known(found).map_or_else(|| Arc::new(Backend::new(found, group, common)), Arc::clone);
-            Member { backend, settings: found.settings.clone() }
-        };
-        let list: Vec<Member> = found.iter().map(member).collect();
+        let mut list: Vec<Member> = Vec::new();
+        for found in found {
+            // One that is listed twice is two, as it was at first: each with its own max_requests.
+            let is_taken = |backend: &Arc<Backend>| list.iter().any(|member| Arc::ptr_eq(&member.backend, backend));
+            let before = before.into_iter().flat_map(|before| &before.list).map(|member| &member.backend);
+            let known = before.filter(|backend| backend.is(found)).find(|backend| !is_taken(backend));
+            let backend = known.map_or_else(|| Arc::new(Backend::new(found, group, common)), Arc::clone);
+            list.push(Member { backend, settings: found.settings.clone() });
+        }
         let weights: Vec<u32> = list.iter().map(|member| member.settings.weight).collect();
         let identities = list.iter().map(|member| member.backend.label());
         let chooser = Chooser::new(&group.balance, &weights, identities, seed);

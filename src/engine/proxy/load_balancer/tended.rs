@@ -88,6 +88,20 @@ mod tests {
         assert_eq!(next.backends().len(), 3, "what is not named any more is forgotten, what is new is looked up");
     }
 
+    #[test]
+    fn a_backend_that_is_listed_twice_stays_two() {
+        let group = LoadBalancer::with_group(GroupSettings::new("app", Vec::new(), &Settings::default()), None);
+        let address = ListenAddress::Inet(([127, 0, 0, 1], 1).into());
+        let settings = ServerSettings::new(address.to_string());
+        let found = Found { settings, address, alternatives: Vec::new() };
+        let ids = || group.backends().iter().map(|member| member.backend.id).collect::<Vec<_>>();
+        group.backends_found(&[found.clone(), found.clone()]);
+        let before = ids();
+        group.backends_found(&[found.clone(), found.clone(), found]);
+        assert_eq!(ids()[..2], before);
+        assert!(ids().is_sorted_by(|one, other| one < other), "{:?}", ids());
+    }
+
     /// The next backend may well lie where the last one lay.
     #[test]
     fn a_check_that_ends_late_says_nothing_of_another_backend() {
