@@ -101,6 +101,27 @@ fn a_half_closed_tunnel_still_carries_the_other_direction() {
     assert_eq!(client.rest(), "my last words");
 }
 
+/// Of a client that has ended nothing is read any more; that it is gone altogether is heard all the same.
+#[test]
+fn a_client_that_is_gone_after_its_end_ends_its_tunnel() {
+    let (ended, go) = (Cue::default(), Cue::default());
+    let (tells, waits) = (ended.clone(), go.clone());
+    let backend = ScriptedBackend::running(move |connection: &mut Connection| {
+        connection.head();
+        connection.send(SWITCHING);
+        while !connection.read_some().is_empty() {}
+        tells.give();
+        waits.wait(); // It has nothing to say for a long time.
+    });
+    let proxy = Proxy::to(&backend);
+    let mut client = tunnel(&proxy);
+    client.finish();
+    ended.wait();
+    client.reset();
+    assert!(proxy.access_lines(1)[0].contains(" reason=client-gone "), "{}", proxy.stdout());
+    go.give();
+}
+
 /// The same, begun by the backend.
 #[test]
 fn a_tunnel_half_closed_by_the_backend_still_carries_the_clients_bytes() {

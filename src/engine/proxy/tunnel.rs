@@ -80,6 +80,10 @@ impl Tunnel {
             RelayError::Sender(defect) => Error::Backend(defect),
             RelayError::Receiver(_) => Error::ClientGone,
         })?;
+        // After its end nothing is read from the client, which would tell that it is gone altogether.
+        if self.up.ended && !self.down.ended && client.socket.is_broken() {
+            return Err(Error::ClientGone);
+        }
         if self.up.moved() + self.down.moved() > moved {
             self.last_moved = now;
         }
