@@ -89,7 +89,7 @@ fn idle_connections_give_their_descriptors_up() {
 #[cfg(target_os = "linux")]
 #[test]
 fn idle_connections_of_one_group_give_their_descriptors_up_for_another() {
-    const AT_ONCE: usize = 30;
+    const AT_ONCE: usize = 100;
     let go = Cue::default();
     let backends = ["first", "second"].map(|name| {
         let go = go.clone();
@@ -103,9 +103,9 @@ fn idle_connections_of_one_group_give_their_descriptors_up_for_another() {
         format!("[backends.{name}]\nservers = [\"{}\"]\n{route}", backend.at())
     };
     let groups: String = ["first", "second"].into_iter().zip(&backends).map(group).collect();
-    let text = format!("limits.connections = 60\nbackends.keepalive = \"60s\"\n{groups}");
+    let text = format!("limits.connections = 150\nbackends.keepalive = \"60s\"\n{groups}");
     // For each client one, and one for its backend.
-    let proxy = Configured::with_descriptors(30 + 2 * AT_ONCE, &text);
+    let proxy = Configured::with_descriptors(70 + 2 * AT_ONCE, &text);
     let mut clients: Vec<_> = (0..AT_ONCE).map(|_| proxy.connect()).collect();
     for (name, backend) in ["first", "second"].iter().zip(&backends) {
         for client in &mut clients {

@@ -206,8 +206,10 @@ impl Backend {
 
     /// Closes all idle connections: their descriptors are needed. How many there were.
     pub(super) fn close_idle(&self) -> usize {
-        let closed = std::mem::take(&mut *self.idle());
-        closed.len()
+        let mut idle = self.idle();
+        let closed = idle.len();
+        idle.clear(); // Under the lock: who comes too late to close any finds the descriptors free.
+        closed
     }
 
     /// Closes connections that have been idle for too long or were closed by the backend.

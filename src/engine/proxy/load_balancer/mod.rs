@@ -201,6 +201,7 @@ impl LoadBalancer {
     ) -> Result<Got, Error> {
         let (worker, now): (&Worker, _) = (cx.worker, cx.now);
         // This group's first, then those of all others.
+        let mut once_more = true; // Another worker may just have closed what there was.
         let give_up_idle = || self.close_idle() > 0 || cx.handler.give_up_idle() > 0;
         let patience = self.settings.settings.timeouts.connect;
         let mut progress = begun.map(|attempt| attempt.go_on(patience, worker, now));
@@ -208,7 +209,9 @@ impl LoadBalancer {
             match progress.take() {
                 Some(Progress::Connected(link)) => return Ok(Got::Connection(link)),
                 Some(Progress::Waits(attempt)) => return Ok(Got::Connecting(attempt)),
-                Some(Progress::Failed(claim, error)) if is_exhausted(&error) && give_up_idle() => {
+                Some(Progress::Failed(claim, error))
+                    if is_exhausted(&error) && (give_up_idle() || std::mem::take(&mut once_more)) =>
+                {
                     progress = Some(Attempt::begin(claim, patience, worker, now));
                     continue;
                 }
