@@ -220,6 +220,7 @@ const FORBIDDEN_TRAILERS: &[&str] = &[
     "X-Real-IP: 203.0.113.7",
     "X_Forwarded_For: 203.0.113.7",
     "Content_Length: 50",
+    "X.Real.IP: 203.0.113.7",
 ];
 
 /// RFC 9110 §6.5.1: such a trailer is refused or dropped, never passed on, and never becomes a header field.

@@ -69,20 +69,20 @@ fn a_path_does_not_leave_the_prefix_that_its_route_gives_it() {
 
 const EDITS: &str = "{ set = { X-Auth-User = \"nobody\" }, remove = [\"X-Debug\"] }";
 
-/// CGI makes one variable of `X-Auth-User` and `X_Auth_User`, and a reader may take trailer fields for header fields.
+/// CGI makes one variable of `X-Auth-User` and `X_Auth_User`, lighttpd's of `X.Auth.User`, too, and a reader may take trailer fields for header fields.
 #[test]
 fn what_a_route_sets_or_removes_does_not_come_in_another_way() {
     let backend = ScriptedBackend::named("app");
     let proxy = route(&backend, &format!("request_headers = {EDITS}"));
-    let twins = "X_Auth_User: root\r\nx_auth-USER: root\r\nX_Debug: 1\r\nX_Other: stays\r\n";
+    let twins = "X_Auth_User: root\r\nx_auth-USER: root\r\nX_Debug: 1\r\nX.Debug: 1\r\nX_Other: stays\r\n";
     let trailer = "X-Auth-User: root\r\nX-Debug: 1\r\nX-Sum: 1\r\n";
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{twins}\r\n");
     assert_eq!(proxy.send(format!("{head}1\r\nx\r\n0\r\n{trailer}\r\n")).reply().status(), 200);
     let request = &backend.wait_for_requests(1)[0];
     assert_eq!((request.text().as_str(), request.is_complete()), ("x", true));
-    let users: Vec<_> =
-        ["x-auth-user", "x_auth_user", "x_auth-user", "x_debug", "x_other"].map(|name| request.head.all(name)).into();
-    assert_eq!(users, [vec!["nobody"], vec![], vec![], vec![], vec!["stays"]]);
+    let names = ["x-auth-user", "x_auth_user", "x_auth-user", "x_debug", "x.debug", "x_other"];
+    let users: Vec<_> = names.map(|name| request.head.all(name)).into();
+    assert_eq!(users, [vec!["nobody"], vec![], vec![], vec![], vec![], vec!["stays"]]);
     assert!(request.content.trailers.is_empty(), "{request:?}");
 }
 

@@ -205,9 +205,10 @@ fn trust_in_others_does_not_extend_to_this_peer() {
     }
 }
 
-/// CGI and WSGI read `_` as `-`: a look-alike of a field that we vouch for must not stand beside it.
+/// CGI and WSGI read `_` as `-`, lighttpd's every other mark, too: a look-alike of a field that we vouch for must not
+/// stand beside it.
 #[test]
-fn underscore_look_alikes_of_fields_we_vouch_for_are_refused_or_dropped() {
+fn look_alikes_of_fields_we_vouch_for_are_refused_or_dropped() {
     let gate = Gate::open();
     let rows = [
         "X_Forwarded_For",
@@ -224,6 +225,12 @@ fn underscore_look_alikes_of_fields_we_vouch_for_are_refused_or_dropped() {
         "Forwarded",
         "Content_Length",
         "Transfer_Encoding",
+        "X.Forwarded.For",
+        "X~Forwarded-For",
+        "X-Forwarded+Proto",
+        "X.Real.IP",
+        "Content.Length",
+        "Transfer!Encoding",
     ];
     each_row(&rows, |name| {
         if let Some(request) = gate.refuses_or_forwards(&with(&format!("{name}: 203.0.113.7\r\n")), &[400]) {
@@ -233,13 +240,15 @@ fn underscore_look_alikes_of_fields_we_vouch_for_are_refused_or_dropped() {
     });
 }
 
-/// ... and a trusted peer, which says it with hyphens, does not say it with underscores as well.
+/// ... and a trusted peer, which says it with hyphens, does not say it with other marks as well.
 #[test]
-fn underscore_look_alikes_of_a_trusted_peer_are_dropped() {
-    let lines = "X-Forwarded-For: 203.0.113.7\r\nX_Forwarded_For: 203.0.113.8\r\nX_Real_IP: 203.0.113.9\r\n";
+fn look_alikes_of_a_trusted_peer_are_dropped() {
+    let lines = "X-Forwarded-For: 203.0.113.7\r\nX_Forwarded_For: 203.0.113.8\r\nX_Real_IP: 203.0.113.9\r\n\
+        X.Real.IP: 203.0.113.10\r\n";
     let head = forwarded_with_trust("127.0.0.0/8", lines).head;
     assert_eq!(head.list("x-forwarded-for"), ["203.0.113.7", "127.0.0.1"]);
     assert!(head.all("x_forwarded_for").is_empty() && head.all("x_real_ip").is_empty(), "{head:?}");
+    assert!(head.all("x.real.ip").is_empty(), "{head:?}");
 }
 
 /// RFC 9110 §7.6.2: Max-Forwards of OPTIONS counts the hops; at zero the proxy answers itself.

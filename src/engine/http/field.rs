@@ -1,5 +1,7 @@
 //! The names of the fields that an intermediary acts upon. All others are passed on unread.
 
+use crate::settings::route::folded;
+
 /// A field name, told apart once when the head is parsed, so that later steps compare a byte and not a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the field of that name")]
@@ -73,8 +75,8 @@ fn is_spelled_like(name: &[u8], lower: &[u8]) -> bool {
 }
 
 /// Whether a name that is none of these could be taken for one of those that must not be pretended: CGI and its heirs make
-/// the same variable of `X-Forwarded-For` and of `X_Forwarded_For`, of `Content-Length` and of `Content_Length`. Most
-/// names are told by a letter.
+/// the same variable of `X-Forwarded-For` and of `X_Forwarded_For`, of `Content-Length` and of `Content_Length`, and
+/// lighttpd of `X.Forwarded.For`, too. Most names are told by a letter.
 #[must_use]
 pub(super) fn looks_like_ours(name: &[u8]) -> bool {
     match name.first() {
@@ -89,10 +91,15 @@ fn is_like(name: &[u8], like: &[u8]) -> bool {
     name.len() == like.len() && starts_like(name, like)
 }
 
-/// Whether a name begins with `prefix`, without case, and with underscores taken for hyphens.
+/// Whether a name begins with `prefix`, without case, and with every mark taken for a hyphen.
 fn starts_like(name: &[u8], prefix: &[u8]) -> bool {
-    let like = |(byte, want): (&u8, &u8)| byte.eq_ignore_ascii_case(want) || (*byte == b'_' && *want == b'-');
-    name.len() >= prefix.len() && name.iter().zip(prefix).all(like)
+    name.len() >= prefix.len() && name.iter().zip(prefix).all(|(byte, want)| folded(*byte) == *want)
+}
+
+/// Whether a name is letters, digits and hyphens: no CGI takes it for another one.
+#[must_use]
+pub fn is_plainly_spelled(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 /// What names of fields, methods and the like are made of: `1*tchar` (RFC 9110 §5.6.2).

@@ -1,7 +1,7 @@
 //! Trailer fields: those that may be passed on behind a body. RFC 9110 §6.5.
 
 use super::error::MessageError;
-use super::field::Field;
+use super::field::{Field, is_plainly_spelled};
 use super::headers::append_field;
 
 /// Appends the fields of a trailer section to `out`, with the blank line that ends the message.
@@ -52,7 +52,7 @@ fn may_trail(name: &str) -> bool {
     const NEVER_ANY: [&str; 2] = ["if-", "x-forwarded-"];
     let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let is_ours = !matches!(Field::named(name.as_bytes()), Field::Other | Field::Referer | Field::UserAgent);
-    let may_look_like_ours = name.contains('_'); // CGI makes X-Real-IP of X_Real_IP.
+    let may_look_like_ours = !is_plainly_spelled(name.as_bytes()); // CGI makes X-Real-IP of X_Real_IP.
     !is_ours
         && !may_look_like_ours
         && !NEVER_ANY.iter().any(|prefix| begins(prefix))

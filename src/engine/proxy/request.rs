@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use super::error::Error;
 use super::hop_by_hop::ConnectionOptions;
+use crate::http::field::is_plainly_spelled;
 use crate::http::headers::{FieldLine, Headers, append_field, append_number_field};
 use crate::http::text::append_address;
 use crate::http::{BodyFraming, Field, HttpVersion, RequestHead, host, target};
@@ -170,11 +171,11 @@ fn prefix(set: Option<&str>) -> &str {
 }
 
 /// Whether a field says something that only a proxy in front of us could know, or looks as if it did. One that is
-/// believed may say it, too, but not with underscores.
+/// believed may say it, too, but not with other marks than hyphens.
 fn is_pretended(line: &FieldLine<'_>, trusted: bool) -> bool {
     match line.field {
         Field::Forwarded | Field::XRealIp => !trusted,
-        Field::Other => !line.ordinary && (!trusted || line.name.contains(&b'_')),
+        Field::Other => !line.ordinary && (!trusted || !is_plainly_spelled(line.name)),
         _ => false,
     }
 }

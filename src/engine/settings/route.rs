@@ -96,7 +96,8 @@ impl FieldEdits {
         self.remove.is_empty() && self.set.is_empty()
     }
 
-    /// Whether the message's own lines of this name go: and those that a CGI backend takes for it, `X_Name` for `X-Name`.
+    /// Whether the message's own lines of this name go: and those that a CGI backend takes for it, `X_Name` or `X.Name` for
+    /// `X-Name`.
     #[must_use]
     pub fn take_out(&self, name: &[u8]) -> bool {
         if self.is_empty() {
@@ -107,6 +108,7 @@ impl FieldEdits {
     }
 }
 
-fn folded(byte: u8) -> u8 {
-    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
+/// What CGI and its heirs tell of a name's byte: letters without case, digits, and every mark is the same one.
+pub(crate) fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
