@@ -1,12 +1,13 @@
 //! Finds the longest prefix of a path, in whole segments, among many. Reads a path in two ways.
 //!
 //! *As it came*: byte for byte, which decides. *As others might read it*: percent-decoded, without case, with `\` for
-//! `/`, without `.`, empty segments and parameters (`;x`), as a lenient backend would (RFC 3986 §6.2.2). A path whose two
-//! readings lead to different places could be let in by one route and answered by what another one guards: it is
-//! ambiguous, and refused. Whoever takes some of these liberties and not others reads something in between. Not so with
-//! `..`, of which each reader makes something else, and with two slashes at the beginning, behind which some see a host
-//! (RFC 3986 §4.2): these are ambiguous wherever there is more than one place to lead to; and where a route puts the path
-//! below another one, which it must not lead out of.
+//! `/`, without `.`, empty segments and parameters (`;x`, or what stands behind an encoded `?`, `#` or NUL, which some
+//! decode first and then take for the path's end), as a lenient backend would (RFC 3986 §6.2.2). A path whose two readings
+//! lead to different places could be let in by one route and answered by what another one guards: it is ambiguous, and
+//! refused. Whoever takes some of these liberties and not others reads something in between. Not so with `..`, of which
+//! each reader makes something else, and with two slashes at the beginning, behind which some see a host (RFC 3986 §4.2):
+//! these are ambiguous wherever there is more than one place to lead to; and where a route puts the path below another
+//! one, which it must not lead out of.
 //!
 //! The tree has a node for each segment, in lower case. Both walks stop where the tree ends, so a path costs as much as
 //! it is long, and no more, however it is made.
@@ -201,7 +202,7 @@ impl Default for Segment {
 
 impl Segment {
     fn push(&mut self, byte: u8) {
-        self.in_parameters |= byte == b';';
+        self.in_parameters |= matches!(byte, b';' | b'?' | b'#' | 0);
         if self.in_parameters {
             return;
         }
@@ -274,6 +275,9 @@ mod tests {
             "/x/%2e%2e/api",
             "/api;x=1",
             "/admin;/secret",
+            "/api%3fx",
+            "/api%23x",
+            "/api%00.png",
             "/\\api",
             "/x\\..\\api",
             "/admin//secret",
