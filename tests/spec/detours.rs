@@ -54,7 +54,10 @@ fn a_path_does_not_leave_the_prefix_that_its_route_gives_it() {
         ("path = \"/api\"\nstrip_prefix = \"/api\"", "/api//evil.example/x", None),
         ("path = \"/api\"\nstrip_prefix = \"/api\"", "/api/%2fevil.example/x", None),
         ("path = \"/api\"\nstrip_prefix = \"/api\"", "/api/%5cevil.example/x", None),
+        ("path = \"/api\"\nstrip_prefix = \"/api\"", "/api/.//evil.example/x", None),
+        ("path = \"/api\"\nstrip_prefix = \"/api\"", "/api/;a/evil.example/x", None),
         ("path = \"/api\"\nstrip_prefix = \"/api\"", "/api/a%2fb", Some("/a%2fb")),
+        ("path = \"/api\"\nstrip_prefix = \"/api\"", "/api/./A;b//c", Some("/./A;b//c")),
         ("", "/../secret", Some("/../secret")),
     ];
     each_row(&rows, |(lines, target, want)| {

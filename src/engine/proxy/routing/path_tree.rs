@@ -168,6 +168,13 @@ impl PathTree {
     }
 }
 
+/// Whether what a path begins with could be taken for a host: two slashes, however they are written and whatever a lenient
+/// server does not see between them.
+pub(super) fn begins_with_host(path: &[u8]) -> bool {
+    let root = PathTree { nodes: vec![Node::default()], guarded: true };
+    has_other_readings(path) && root.leniently(path).is_none()
+}
+
 /// Whether the path could be read in another way than as it came.
 fn has_other_readings(path: &[u8]) -> bool {
     let strange = |byte: &u8| matches!(byte, b'%' | b'\\' | b';') || byte.is_ascii_uppercase();
@@ -175,7 +182,7 @@ fn has_other_readings(path: &[u8]) -> bool {
 }
 
 /// The next byte, percent-decoded, and what is left. What is no escape is taken as it is.
-pub(super) fn decoded(path: &[u8]) -> Option<(u8, &[u8])> {
+fn decoded(path: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     match path {
         [b'%', high, low, rest @ ..] => match (digit(*high), digit(*low)) {

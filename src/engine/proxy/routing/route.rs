@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::path_tree::decoded;
+use super::path_tree::begins_with_host;
 use crate::http::{Field, RequestHead, target};
 use crate::proxy::load_balancer::LoadBalancer;
 use crate::settings::route::RouteSettings;
@@ -29,8 +29,7 @@ impl Route {
     pub(super) fn uncovers_host(&self, path: &[u8]) -> bool {
         let strip = self.settings.strip_prefix.as_deref().map_or("", |prefix| prefix.trim_end_matches('/'));
         let rest = path.strip_prefix(strip.as_bytes()).unwrap_or(path);
-        let separator = |path| decoded(path).filter(|(byte, _)| matches!(byte, b'/' | b'\\')).map(|(_, rest)| rest);
-        !strip.is_empty() && separator(rest).and_then(separator).is_some()
+        !strip.is_empty() && begins_with_host(rest)
     }
 
     /// Whether a client with this address may pass; `None` is one on this machine, which has none.
