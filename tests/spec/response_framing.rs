@@ -234,6 +234,23 @@ fn after_a_204_with_framing_fields_the_connection_is_not_used_again() {
     });
 }
 
+/// RFC 9110 §9.3.2: who answers HEAD as if it were GET may send the content later. It is the answer to nobody's request.
+#[test]
+fn after_a_response_to_head_that_may_go_on_the_connection_is_not_used_again() {
+    let rows =
+        [("Transfer-Encoding: chunked\r\n", 3), ("Content-Length: 5\r\n", 3), ("", 3), ("Content-Length: 0\r\n", 1)];
+    each_row(&rows, |(lines, connections)| {
+        let backend = ScriptedBackend::answering(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n"));
+        let proxy = Proxy::to(&backend);
+        let mut client = proxy.connect();
+        for _ in 0..3 {
+            client.send(HEAD);
+            assert_eq!(client.reply_to_head().status(), 200);
+        }
+        assert_eq!(backend.connections(), *connections);
+    });
+}
+
 /// RFC 9110 §15.3.6: 205 has content of length zero.
 #[test]
 fn a_205_with_length_zero_passes() {

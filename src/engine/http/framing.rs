@@ -51,12 +51,16 @@ pub fn of_response(head: &ResponseHead, to_head: bool) -> Result<BodyFraming, Me
     Ok(declared.unwrap_or(BodyFraming::UntilClose))
 }
 
-/// Whether a response that never has content announces some (RFC 9110 §8.6, RFC 9112 §6.1: a 204 must not). It ends with
-/// its head all the same, but who sent it may send what it announced, and be it later.
+/// Whether content may come behind a response that ends with its head, and be it later, although it must not: behind a 204
+/// that announces some (RFC 9110 §8.6, RFC 9112 §6.1), and behind an answer to HEAD, from those who answer it as GET, unless
+/// it says that there is none.
 #[must_use]
-pub fn contradicts_itself(head: &ResponseHead) -> bool {
-    head.status == HttpStatus::NO_CONTENT
-        && declared(&head.headers, head.version).is_ok_and(|said| said.is_some_and(|said| said != BodyFraming::None))
+pub fn may_go_on(head: &ResponseHead, to_head: bool) -> bool {
+    let said = declared(&head.headers, head.version).unwrap_or_default();
+    match head.status {
+        HttpStatus::NO_CONTENT => said.is_some_and(|said| said != BodyFraming::None),
+        status => to_head && !status.has_no_content() && said != Some(BodyFraming::None),
+    }
 }
 
 /// What the head says of the length, if it says something.

@@ -94,7 +94,7 @@ impl Exchange {
         how.keep = self.keep;
         let options = ConnectionOptions::of(&self.response.headers);
         let persists = self.response.version == HttpVersion::Http11 && !options.close;
-        self.reusable = persists && framing != BodyFraming::UntilClose && !framing::contradicts_itself(&self.response);
+        self.reusable = persists && framing != BodyFraming::UntilClose && !framing::may_go_on(&self.response, to_head);
         client.output.begin();
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
         let (chunked, keeps_trailer) = (how.is_chunked(), options.leave_ordinary(edits));
