@@ -210,6 +210,27 @@ fn content_sent_in_spite_of_a_final_answer_is_never_a_request() {
     assert!(backend.requests_for("/smuggled").is_empty());
 }
 
+/// ... nor by a backend that takes what it has not asked for by 100 for the next request, whatever it answers.
+#[test]
+fn content_that_a_backend_did_not_ask_for_is_the_last_on_its_connection() {
+    let rows = [
+        ("100-continue", "", 3),
+        ("100-Continue, x", "", 3),
+        ("x 100-continue", HINTS, 3),
+        ("100-continue", CONTINUE, 1),
+    ];
+    each_row(&rows, |(expectation, first, connections)| {
+        let backend = consenting(first);
+        let proxy = Proxy::to(&backend);
+        let mut client = proxy.connect();
+        for _ in 0..3 {
+            client.send(post("/", &format!("Expect: {expectation}\r\nContent-Length: 5\r\n"), "hello"));
+            assert_eq!(client.reply().text(), "hello");
+        }
+        assert_eq!(backend.connections(), *connections);
+    });
+}
+
 /// RFC 9112 §9.5: a backend may answer before the content is complete; the client sees that answer, not a broken pipe.
 #[test]
 fn an_early_final_answer_reaches_a_client_that_still_sends() {

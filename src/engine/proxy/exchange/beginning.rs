@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Exchange, retry};
 use crate::http::body::BodyDecoder;
 use crate::http::relay::Relay;
-use crate::http::{BodyFraming, HttpVersion, MessageError, framing};
+use crate::http::{BodyFraming, Field, HttpVersion, MessageError, framing};
 use crate::proxy::error::Error;
 use crate::proxy::hop_by_hop::ConnectionOptions;
 use crate::proxy::peer::{Context, Peer};
@@ -38,7 +38,8 @@ impl Exchange {
         }
         let keeps_trailer = options.leave_ordinary(&cx.route().settings.request_headers);
         self.begin_upload(keeps_trailer, cx);
-        if self.upload.is_some() && self.request.expects_continue() {
+        self.unasked = self.upload.is_some() && self.request.headers.has(Field::Expect);
+        if self.unasked && self.request.expects_continue() {
             self.expects_until = Some(deadline(cx.now, cx.settings().timeouts.expect));
         }
         Ok(())

@@ -93,6 +93,8 @@ pub(super) struct Exchange {
     asked: Instant,
     /// Until when the client waits for the backend to let it send the content.
     expects_until: Option<Instant>,
+    /// There are content and an Expect field, and no 100 so far: the backend may take the one for the next request.
+    unasked: bool,
     /// The deadline at which it was tried once more whether a peer takes anything.
     tried_late: Option<Instant>,
     response: ResponseHead,
@@ -130,6 +132,7 @@ impl Exchange {
             upload_lost: false,
             asked: now,
             expects_until: None,
+            unasked: false,
             tried_late: None,
             response: ResponseHead::default(),
             scan: HeadScan::default(),
@@ -329,10 +332,7 @@ impl Exchange {
     fn finish(&mut self, cx: &mut Context<'_>) -> Step {
         let sent = self.upload.is_none() && !self.upload_lost && self.to_backend.is_empty();
         self.rest(cx);
-        if sent
-            && self.reusable
-            && let Some(link) = self.link.take()
-        {
+        if let Some(link) = self.link.take().filter(|_| sent && self.reusable) {
             link.release(self.response.headers.first(Field::KeepAlive), cx.now);
         }
         Step::Finished { keep: self.keep && sent }

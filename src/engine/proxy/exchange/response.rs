@@ -49,6 +49,7 @@ impl Exchange {
         self.asked = cx.now;
         if self.response.status == HttpStatus::CONTINUE {
             self.expects_until = None;
+            self.unasked = false;
         }
         if self.request.version == HttpVersion::Http11 {
             let options = ConnectionOptions::of(&self.response.headers);
@@ -94,7 +95,10 @@ impl Exchange {
         how.keep = self.keep;
         let options = ConnectionOptions::of(&self.response.headers);
         let persists = self.response.version == HttpVersion::Http11 && !options.close;
-        self.reusable = persists && framing != BodyFraming::UntilClose && !framing::may_go_on(&self.response, to_head);
+        self.reusable = persists
+            && !self.unasked
+            && framing != BodyFraming::UntilClose
+            && !framing::may_go_on(&self.response, to_head);
         client.output.begin();
         response::prepare_response(&self.response, &options, &how, client.output.bytes());
         let (chunked, keeps_trailer) = (how.is_chunked(), options.leave_ordinary(edits));
