@@ -56,15 +56,17 @@ fn fetch(mut stream: File, target: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// The content of a 200 that has come to its end.
+/// The content of a 200 of ours that has come to its end. The port of the proxy is mistaken for that of its admin page
+/// easily, and a backend answers there.
 fn complete_content(answer: &str) -> Option<&str> {
-    let (mut rest, mut length) = (answer.strip_prefix("HTTP/1.1 200 ")?, None);
+    let (mut rest, mut length, mut ours) = (answer.strip_prefix("HTTP/1.1 200 ")?, None, false);
     loop {
         let (line, after) = rest.split_once('\n')?;
         rest = after;
         if line == "\r" {
-            return (length == Some(rest.len())).then_some(rest);
+            return (ours && length == Some(rest.len())).then_some(rest);
         }
+        ours |= line == "Server: footbridge\r";
         if let Some(text) = line.strip_prefix("Content-Length: ") {
             length = text.trim_end().parse().ok();
         }
@@ -76,10 +78,11 @@ mod tests {
     use super::complete_content;
 
     #[test]
-    fn half_an_answer_is_none() {
+    fn half_an_answer_is_none_and_neither_is_a_backend_s() {
         for (answer, want) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Some("ok")),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", None),
+            ("HTTP/1.1 200 OK\r\nServer: footbridge\r\nContent-Length: 2\r\n\r\nok", Some("ok")),
+            ("HTTP/1.1 200 OK\r\nServer: footbridge\r\nContent-Length: 3\r\n\r\nok", None),
+            ("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 2\r\n\r\nok", None),
             ("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", None),
             ("SSH-2.0-OpenSSH_9.2\r\n", None),
         ] {
