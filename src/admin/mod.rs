@@ -146,7 +146,9 @@ impl DoMethod for Admin {
             return http.end_headers();
         }
         let ok = HttpStatus::OK;
-        match request.target() {
+        // Monitors add queries of their own; ours alone mean something.
+        let target = request.target();
+        match target.split(|byte| *byte == b'?').next().unwrap_or_default() {
             b"/" => reply(http, ok, "text/html; charset=utf-8", &unpack(PAGE)),
             b"/healthz" => reply(http, ok, TEXT, b"alive\n"),
             b"/readyz" => {
@@ -154,9 +156,11 @@ impl DoMethod for Admin {
                 reply(http, if ready { ok } else { HttpStatus::SERVICE_UNAVAILABLE }, TEXT, text.as_bytes())
             }
             b"/metrics" => self.show(http, "text/plain; version=0.0.4; charset=utf-8", metrics::render),
-            b"/status" => self.show(http, "application/json", status::render),
-            b"/status?text" => self.show(http, TEXT, terminal::status),
-            b"/status?ps" => self.show(http, TEXT, terminal::ps),
+            b"/status" => match target {
+                b"/status?text" => self.show(http, TEXT, terminal::status),
+                b"/status?ps" => self.show(http, TEXT, terminal::ps),
+                _ => self.show(http, "application/json", status::render),
+            },
             _ => http.send_error(HttpStatus::NOT_FOUND),
         }
     }

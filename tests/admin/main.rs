@@ -342,6 +342,9 @@ fn only_get_and_head_of_known_paths_are_answered() {
     let (head, _) = setup.request("POST", "/status");
     assert!(status(&head) == 405 && head.contains("\r\nAllow: GET, HEAD\r\n"), "{head}");
     assert_eq!(status(&setup.get("/nowhere").0), 404);
+    for path in ["/healthz?from=monitor", "/metrics?name=a", "/status?now=1", "/?"] {
+        assert_eq!(status(&setup.get(path).0), 200, "{path}");
+    }
 }
 
 /// DNS rebinding: a name that anybody may give to 127.0.0.1 is not ours.
