@@ -30,7 +30,7 @@ impl fmt::Display for AddressError {
         f.write_str(match self {
             Self::Listen => "write an IP address and a port, like 127.0.0.1:8080, [::1]:8080 or 8080",
             Self::Backend => "write host:port, [ipv6]:port, http://host:port or unix:/path",
-            Self::UnixPath => "write the absolute path of a socket: unix:/run/app.sock",
+            Self::UnixPath => "write the absolute path of a socket, 107 bytes at most: unix:/run/app.sock",
             Self::Https => "TLS to a backend is not supported; write host:port or http://host:port",
             Self::Path => "a backend has no path: the request target is sent on as it came; write http://host:port",
             Self::NoPort => "write the port too: host:port",
@@ -224,5 +224,12 @@ mod tests {
         ] {
             assert_eq!(backend_address(text), Err(want), "{text}");
         }
+    }
+
+    #[test]
+    fn the_path_of_a_socket_that_is_too_long_is_told_so() {
+        let path = |length: usize| format!("unix:/{}", "a".repeat(length - 1));
+        assert!(backend_address(&path(107)).is_ok() && listen_anywhere(&path(107)).is_ok());
+        assert!(backend_address(&path(108)).unwrap_err().to_string().contains("107 bytes at most"));
     }
 }
