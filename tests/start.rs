@@ -265,6 +265,8 @@ fn a_unix_socket_goes_when_the_program_ends() {
     let mut proxy = Footbridge::start(&line);
     proxy.wait_for("admin page on ");
     assert!(path.exists() && admin.exists());
+    let folder = directory.0.display();
+    assert!(!proxy.said().contains(&format!("{folder} and {folder}")), "{}", proxy.said());
     proxy.stop();
     assert!(!path.exists() && !admin.exists());
 }

@@ -87,6 +87,7 @@ fn give_up_rights(config: &Config) -> Result<Vec<Note>, String> {
             sockets.extend(folder(path));
         }
     }
+    sockets.dedup();
     let binds = config.source.is_some();
     let needs = Needs { access_log: config.access_log.path(), sockets: &sockets, read: &read, binds };
     rights::give_up(config.user.as_ref(), config.sandbox, &needs)
