@@ -83,7 +83,10 @@ pub fn listen(settings: &ListenSettings) -> Result<Listener, String> {
     Listener::bind(settings).map_err(|error| {
         let unix = matches!(settings.address, ListenAddress::Unix(_));
         let advice = match (error.kind(), unix) {
-            (io::ErrorKind::AddrInUse, false) => ": another program listens there; stop it, or choose another port",
+            // When reloading, and in a file that has 0.0.0.0 and 127.0.0.1, it may be us.
+            (io::ErrorKind::AddrInUse, false) => {
+                ": another program listens there, or this one on an address that overlaps; stop it, or choose another port"
+            }
             (io::ErrorKind::AddrInUse, true) => ": another program listens there; stop it, or choose another path",
             (io::ErrorKind::AddrNotAvailable, _) => ": this machine has no such address",
             (io::ErrorKind::PermissionDenied, false) => ": ports below 1024 need more rights; choose a higher one",

@@ -233,3 +233,15 @@ fn what_needs_a_restart_is_said() {
     proxy.reload(&format!("[server]\nworkers = 3\n{}", one_group(&backend)));
     assert!(proxy.stderr().contains("workers has changed: it takes effect when footbridge is started again"));
 }
+
+/// From 127.0.0.1 to 0.0.0.0, the port is still ours when it would have to be bound anew.
+#[test]
+fn an_address_that_overlaps_a_present_one_is_refused_and_it_is_said_whose_that_may_be() {
+    let backend = ScriptedBackend::named("app");
+    let proxy = Configured::with(&one_group(&backend));
+    let listen = format!("[[listen]]\naddress = \"0.0.0.0:{}\"\n", proxy.address().port());
+    proxy.reload_as_it_is(&format!("{}{listen}", one_group(&backend)));
+    let said = proxy.stderr();
+    assert!(said.contains("listens there, or this one on an address that overlaps"), "{said}");
+    assert_eq!(proxy.send(get("/")).reply().text(), "app");
+}
