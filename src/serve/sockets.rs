@@ -90,7 +90,9 @@ pub fn listen(settings: &ListenSettings) -> Result<Listener, String> {
             (io::ErrorKind::AddrInUse, true) => ": another program listens there; stop it, or choose another path",
             (io::ErrorKind::AddrNotAvailable, _) => ": this machine has no such address",
             (io::ErrorKind::PermissionDenied, false) => ": ports below 1024 need more rights; choose a higher one",
-            (io::ErrorKind::PermissionDenied, true) => ": its directory must let us make a file there",
+            (io::ErrorKind::PermissionDenied, true) => {
+                ": its directory must let us make a file there, and so must the sandbox, which keeps those of the start"
+            }
             (io::ErrorKind::AlreadyExists, true) => ": remove it, or choose another path",
             (io::ErrorKind::NotFound, true) => ": its directory must be there first",
             _ => "",

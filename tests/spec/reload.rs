@@ -245,3 +245,18 @@ fn an_address_that_overlaps_a_present_one_is_refused_and_it_is_said_whose_that_m
     assert!(said.contains("listens there, or this one on an address that overlaps"), "{said}");
     assert_eq!(proxy.send(get("/")).reply().text(), "app");
 }
+
+/// What root may do, the sandbox may not: the message names both who can refuse.
+#[test]
+fn a_new_unix_socket_that_the_sandbox_does_not_allow_is_refused_in_its_name() {
+    let backend = ScriptedBackend::named("app");
+    let proxy = Configured::with(&one_group(&backend));
+    if proxy.stderr().contains("not confined") {
+        return;
+    }
+    let path = std::env::temp_dir().join(format!("footbridge-new-{}", std::process::id()));
+    proxy.reload(&format!("{}[[listen]]\naddress = \"unix:{}\"\n", one_group(&backend), path.display()));
+    let said = proxy.stderr();
+    assert!(said.contains("and so must the sandbox"), "{said}");
+    assert_eq!(proxy.send(get("/")).reply().text(), "app");
+}
