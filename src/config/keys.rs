@@ -69,7 +69,7 @@ pub(super) static HEALTH: Kind = Kind { title: "[health]", prefix: "health.", ..
 pub(super) static LISTEN: Kind = Kind {
     title: "[[listen]]",
     keys: r#"
-address | "127.0.0.1:8080" | an address in quotes: "127.0.0.1:8080", "[::1]:8080", "8080" or "unix:/path"
+address | required | an address in quotes: "127.0.0.1:8080", "[::1]:8080", "8080" or "unix:/path"
 mode | the umask's | the permissions of a Unix socket, octal, in quotes: "0660"
 "#,
     ..PLAIN
