@@ -589,3 +589,15 @@ fn the_binary_is_replaced_under_load_without_a_failed_request() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("upgrade-demo: 3 upgrades, ") && said.contains(", 0 failed"), "{said}");
 }
+
+#[test]
+fn more_connections_than_descriptors_suffice_for_are_warned_of() {
+    for (connections, told) in [(500, true), (20, false)] {
+        let script = format!(
+            "ulimit -n 256; exec {BINARY} --listen 127.0.0.1:0 --to a:1 --set limits.connections={connections}"
+        );
+        let mut proxy = Footbridge::run(Command::new("sh").args(["-c", &script]), "listening on ");
+        assert_eq!(proxy.said().contains("limits.connections is 500, and descriptors suffice for "), told);
+        proxy.stop();
+    }
+}

@@ -32,6 +32,10 @@ pub(crate) fn begin(
 ) -> Result<Begun, String> {
     let allowed = serve::raise_descriptor_limit();
     let most_connections = site.settings.limits.connections.unwrap_or(allowed);
+    // Where the descriptors suffice for as many as we ever take unasked, nobody knows how many more.
+    if most_connections > allowed && (allowed as u64) < serve::MOST_CONNECTIONS {
+        log::warn!("limits.connections is {most_connections}, and descriptors suffice for {allowed}: raise ulimit -n");
+    }
     let patience = site.settings.timeouts.shutdown;
     let workers = Workers::with("worker", workers).map_err(|error| format!("cannot start: {error}"))?;
     let starting = Starting::begin()?;

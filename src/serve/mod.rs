@@ -39,7 +39,7 @@ pub use sockets::{Sockets, listen};
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// More connections than this wait in the kernel's queue, whatever the descriptor limit allows.
-const MOST_CONNECTIONS: u64 = 65_536;
+pub(crate) const MOST_CONNECTIONS: u64 = 65_536;
 
 /// What HUP does: compares the configuration with what is served, and starts and stops listeners.
 pub type Reload<'a> = dyn FnMut(&mut Serving) + 'a;
