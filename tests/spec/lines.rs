@@ -132,6 +132,44 @@ fn requests_wait_for_the_trial_of_the_only_backend_that_is_left() {
     }
 }
 
+/// As well if the client of that trial sends its content little by little: another request may try it, too, but one.
+#[test]
+fn a_slow_client_of_a_trial_turns_nobody_away_who_waits_for_another() {
+    let go = Cue::default();
+    let (well_again, dead) = (Arc::new(AtomicBool::new(false)), RefusingPort::new());
+    let (is_well, cue) = (Arc::clone(&well_again), go.clone());
+    let first = ScriptedBackend::running(move |connection: &mut Connection| {
+        while is_well.load(Ordering::Relaxed) && connection.request().is_some() {
+            cue.wait();
+            connection.send(&ok("first"));
+        }
+    });
+    let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s", "--workers", "2"];
+    let proxy = Proxy::before(&[first.at(), dead.address().to_string()], &flags);
+    for _ in 0..6 {
+        proxy.send(get("/")).reply();
+    }
+    let before = first.connections();
+    let reached = |count| eventually(|| "a trial".to_owned(), || first.connections() == before + count);
+    well_again.store(true, Ordering::Relaxed);
+    let mut slow = proxy.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsl");
+    reached(1);
+    let mut clients: Vec<_> = (0..5).map(|_| proxy.send(get("/"))).collect();
+    reached(2);
+    for _ in 0..6 {
+        slow.send("o");
+        for client in &mut clients {
+            assert!(client.is_quiet_for(Duration::from_millis(20)), "nobody is turned away meanwhile");
+        }
+    }
+    slow.send("w");
+    assert_eq!(first.connections(), before + 2, "two trials");
+    go.give_all(6);
+    for client in clients.iter_mut().chain([&mut slow]) {
+        assert_eq!(client.reply().text(), "first");
+    }
+}
+
 /// A backend with a name of its own. It fails its checks while `is_ill`, closes without a word what is asked of it at
 /// `/fail`, and answers `/hold` when the cue is given.
 fn with_checks(name: &'static str, is_ill: &Arc<AtomicBool>, cue: &Cue) -> ScriptedBackend {

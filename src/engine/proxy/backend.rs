@@ -68,6 +68,8 @@ pub struct Claim {
     backend: Arc<Backend>,
     /// The backend is out, and this exchange decides whether it comes back.
     trial: bool,
+    /// Until then no other exchange may.
+    alone: bool,
 }
 
 impl Claim {
@@ -79,7 +81,7 @@ impl Claim {
 
     /// A response came.
     pub(super) fn succeed(&mut self, now: Instant) {
-        let trial = std::mem::take(&mut self.trial);
+        let trial = self.take_trial();
         if let Some(why) = self.backend.health.succeed(trial, now) {
             log::info!("backend {}: up: {why}", self.backend);
             self.backend.line.call_all();
@@ -91,7 +93,7 @@ impl Claim {
 
     /// The backend is to blame for a failure. It is taken out if `may_go` when there were enough.
     pub(super) fn fail(&mut self, why: &str, settings: &GroupSettings, now: Instant, may_go: impl FnOnce() -> bool) {
-        let trial = std::mem::take(&mut self.trial);
+        let trial = self.take_trial();
         self.backend.tally.count_failure();
         if let Some(text) = self.backend.health.fail(why, trial, settings, now, may_go) {
             if !trial && !self.backend.health.is_up() {
@@ -104,19 +106,30 @@ impl Claim {
         }
     }
 
+    /// Whether it is a trial, which has its verdict now.
+    fn take_trial(&mut self) -> bool {
+        self.alone = false;
+        std::mem::take(&mut self.trial)
+    }
+
     /// The backend cannot answer yet, because of the client, who may take as long as it likes: if this is a trial, another
-    /// request may be one, too.
-    pub(super) fn wait_for_client(&self) {
-        if self.trial {
+    /// request may be one, too. One: all others wait on for what comes of the two.
+    pub(super) fn wait_for_client(&mut self) {
+        if std::mem::take(&mut self.alone) {
             self.backend.health.give_up_trial();
-            self.backend.awaiting_trial.call_all();
+            self.backend.awaiting_trial.call_next();
         }
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.wait_for_client(); // It has gone without a verdict.
+        if self.alone {
+            self.backend.health.give_up_trial();
+        }
+        if self.trial {
+            self.backend.awaiting_trial.call_all(); // It has gone without a verdict.
+        }
         // Sequentially consistent with whoever takes a place in the line and then looks again: one sees the other.
         self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.backend.line.call_first(self.backend.id);
@@ -186,11 +199,12 @@ impl Backend {
     /// A place for one more exchange, if fewer than `most` are under way; and, if the backend is out, its one trial.
     pub(super) fn claim(self: &Arc<Self>, most: Option<u32>) -> Option<Claim> {
         let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let mut claim = Claim { backend: Arc::clone(self), trial: false };
+        let mut claim = Claim { backend: Arc::clone(self), trial: false, alone: false };
         if most.is_some_and(|most| before >= most) {
             return None;
         }
         claim.trial = self.health.claim()?;
+        claim.alone = claim.trial;
         Some(claim)
     }
 

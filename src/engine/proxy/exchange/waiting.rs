@@ -27,7 +27,7 @@ impl Exchange {
             client.output.bytes().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             client.output.send(&mut client.socket).map_err(|_| Error::ClientGone)?;
         }
-        if let (Flow::Dry, Some(link)) = (up, &self.link) {
+        if let (Flow::Dry, Some(link)) = (up, &mut self.link) {
             link.claim.wait_for_client();
         }
         let down = if client.output.is_empty() { down } else { Flow::Full };
