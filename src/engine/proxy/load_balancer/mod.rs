@@ -288,7 +288,7 @@ impl LoadBalancer {
 
     /// Calls the first in line if there is a place for it.
     pub(super) fn call_if_free(&self, now: Instant) {
-        if self.has_line() && self.members().has_place(&self.settings, now) {
+        if self.members().has_place(&self.settings, now) {
             self.common.line.call_next();
         }
     }
