@@ -101,6 +101,25 @@ fn a_client_that_is_slow_to_send_keeps_no_backend_out() {
     ask_until(&proxy, "ailing");
 }
 
+/// ... but many of them are not all sent to a backend that is not well.
+#[test]
+fn of_many_slow_uploads_one_tries_a_backend_that_is_out() {
+    let (ailing, well) = (ailing("ailing", usize::MAX), ScriptedBackend::named("well"));
+    let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=2s"];
+    let proxy = Proxy::before(&[ailing.at(), well.at()], &flags);
+    for _ in 0..4 {
+        proxy.send(get("/")).reply();
+    }
+    thread::sleep(Duration::from_millis(2100));
+    let upload = |_| proxy.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nslow");
+    let mut clients: Vec<_> = (0..20).map(upload).collect();
+    let of_wrong_status = clients.iter_mut().filter_map(|client| {
+        client.send("12345");
+        (client.reply().status() != 200).then_some(())
+    });
+    assert_eq!(of_wrong_status.count(), 1);
+}
+
 /// Of several backends none is well: 503, and soon.
 #[test]
 fn when_all_are_out_the_answer_is_503() {

@@ -114,9 +114,9 @@ impl Claim {
 
     /// The backend cannot answer yet, because of the client, who may take as long as it likes: if this is a trial, another
     /// request may be one, too. One: all others wait on for what comes of the two.
-    pub(super) fn wait_for_client(&mut self) {
+    pub(super) fn wait_for_client(&mut self, now: Instant) {
         if std::mem::take(&mut self.alone) {
-            self.backend.health.give_up_trial();
+            self.backend.health.lend_trial(now);
             self.backend.awaiting_trial.call_next();
         }
     }

@@ -152,6 +152,15 @@ impl Health {
         self.trial.store(false, Ordering::Release);
     }
 
+    /// A trial that waits for its client: when it has been out for as long again, another may begin. Not at once: what
+    /// comes of many uploads would be known when they are all there.
+    pub(super) fn lend_trial(&self, now: Instant) {
+        let (time, out) = (millis(now), self.detail().last_out);
+        let later = |until: u64| (1..=time).contains(&until).then(|| millis(now + out));
+        let _ = self.out_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        self.give_up_trial();
+    }
+
     /// A response came. Returns why it is well, if it was out and this was its trial, or if it was failing.
     pub(super) fn succeed(&self, trial: bool, now: Instant) -> Option<String> {
         let mut failing = None;

@@ -28,7 +28,7 @@ impl Exchange {
             client.output.send(&mut client.socket).map_err(|_| Error::ClientGone)?;
         }
         if let (Flow::Dry, Some(link)) = (up, &mut self.link) {
-            link.claim.wait_for_client();
+            link.claim.wait_for_client(cx.now);
         }
         let down = if client.output.is_empty() { down } else { Flow::Full };
         let limits =
