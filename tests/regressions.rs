@@ -2,7 +2,7 @@
 
 use footbridge::proxy::{LoadBalancer, ReverseProxyHandler};
 use footbridge::settings::Settings;
-use footbridge::socketserver::{TcpServer, Workers};
+use footbridge::socketserver::{Next, PeerAddress, RequestHandler, Socket, TcpServer, Workers, blocking};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -66,4 +66,34 @@ fn an_empty_line_before_a_request_may_come_in_two_pieces() {
         let answer = answer_to(pieces);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{pieces:?}: {answer:?}");
     }
+}
+
+/// Since 6.10, Linux keeps the file of a socket for as long as the leader sleeps in `epoll_wait`, if it was closed in the
+/// moment in which the leader looked whether it can be read: the client was not told of the end.
+#[test]
+fn a_connection_that_a_handler_ends_is_at_its_end() {
+    struct Echo;
+    impl RequestHandler for Echo {
+        fn handle(self: Arc<Self>, mut request: Socket, _: PeerAddress) -> Next {
+            blocking(move || {
+                request.write_all(b"hello")?;
+                request.read_exact(&mut [0; 5])?;
+                request.write_all(b"bye")
+            })
+        }
+    }
+    let server = TcpServer::bind("127.0.0.1:0", Arc::new(Echo), &Workers::new("echo", 4).unwrap()).unwrap();
+    let (address, stop) = (server.address(), server.shutdown_handle());
+    let serving = thread::spawn(move || server.serve_forever());
+    for _ in 0..5000 {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.read_exact(&mut [0; 5]).unwrap();
+        client.write_all(b"hello").unwrap();
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).expect("the end comes by itself");
+        assert_eq!(rest, "bye");
+    }
+    stop.shutdown();
+    serving.join().unwrap();
 }

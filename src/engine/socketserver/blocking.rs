@@ -46,7 +46,8 @@ impl Socket {
     }
 
     /// Blocks until `wanted` or the deadline.
-    fn wait_until(&self, wanted: PollFlags) -> io::Result<()> {
+    fn wait_until(&mut self, wanted: PollFlags) -> io::Result<()> {
+        self.blocked_on = true;
         loop {
             let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {

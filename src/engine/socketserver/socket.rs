@@ -35,6 +35,8 @@ pub struct Socket {
     /// RST came, or both sides have ended.
     broken: bool,
     pub(super) deadline: Option<Instant>,
+    /// It was waited for beside the poller.
+    pub(super) blocked_on: bool,
     /// The stream is in non-blocking mode.
     #[cfg(target_os = "linux")]
     never_blocks: bool,
@@ -51,6 +53,19 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.workers.leave_place(self.token);
+    }
+}
+
+impl Drop for Socket {
+    /// The leader may look at it in this moment, since what came woke it, too. Since 6.10, Linux then keeps the file until
+    /// the leader leaves `epoll_wait`, which it does not for a socket that has been read meanwhile: the peer would not be
+    /// told of the end. Where the poller watches it no more, nobody looks.
+    fn drop(&mut self) {
+        if self.blocked_on
+            && let Some(place) = &self.place
+        {
+            let _ = place.workers.watch_no_more(self.stream.as_fd());
+        }
     }
 }
 
@@ -79,14 +94,13 @@ impl Socket {
         let token = workers.take_place();
         let place = Place { workers: Arc::clone(workers), token, watches_writes: true };
         workers.watch_both(stream.as_fd(), token)?;
-        let socket = Socket::with_place(stream, Some(place));
-        #[cfg(target_os = "linux")]
-        let socket = Socket { never_blocks: true, ..socket };
-        Ok(socket)
+        Ok(Socket::with_place(stream, Some(place)))
     }
 
     fn with_place(stream: OwnedFd, place: Option<Place>) -> Socket {
         let unwatched = place.is_none();
+        #[cfg(target_os = "linux")]
+        let connecting = place.as_ref().is_some_and(|place| place.watches_writes);
         Socket {
             stream,
             place,
@@ -95,8 +109,9 @@ impl Socket {
             hung_up: unwatched,
             broken: false,
             deadline: None,
+            blocked_on: false,
             #[cfg(target_os = "linux")]
-            never_blocks: false,
+            never_blocks: connecting,
         }
     }
 
