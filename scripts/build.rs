@@ -96,7 +96,7 @@ fn pack_relocations() {
     println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
 }
 
-/// Idle, the process is smaller by 270 KB. The script tells why; where it was not tried, it is not used.
+/// Idle, the process is smaller by 300 KB. The script tells why; where it was not tried, it is not used.
 fn order_sections() {
     let folder = var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
     println!("cargo::rustc-link-arg-bins=-T");

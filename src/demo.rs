@@ -28,8 +28,9 @@ use crate::settings::workers::WorkerSettings;
 use crate::socketserver::Workers;
 use crate::threads;
 
-/// The page for the browser: self-contained. Packed.
-const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo.packed"));
+/// The page for the browser: self-contained. Packed. By its name scripts/sections.ld puts it behind what each run needs.
+static PAGE: [u8; include_bytes!(concat!(env!("OUT_DIR"), "/demo.packed")).len()] =
+    *include_bytes!(concat!(env!("OUT_DIR"), "/demo.packed"));
 
 /// Each open event stream holds a thread of its backend: blocking handlers are simple, not cheap.
 const BACKEND_WORKERS: usize = 64;
@@ -178,7 +179,7 @@ impl Backend {
     }
 
     fn page(&self, http: &mut BaseHttpRequestHandler) -> io::Result<()> {
-        let page = unpack(PAGE);
+        let page = unpack(&PAGE);
         self.begin(HttpStatus::OK, "text/html; charset=utf-8", http)?;
         http.send_header("Content-Security-Policy", PAGE_POLICY)?;
         http.send_header("Content-Length", page.len())?;

@@ -36,8 +36,9 @@ use crate::settings::listen::ListenAddress;
 use crate::socketserver::{Listener, Workers};
 use crate::threads;
 
-/// The page for the browser: self-contained. Packed.
-const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.packed"));
+/// The page for the browser: self-contained. Packed. By its name scripts/sections.ld puts it behind what each run needs.
+static PAGE: [u8; include_bytes!(concat!(env!("OUT_DIR"), "/admin.packed")).len()] =
+    *include_bytes!(concat!(env!("OUT_DIR"), "/admin.packed"));
 
 /// A page takes its style and its script from itself, and speaks to nobody but us.
 pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
@@ -149,7 +150,7 @@ impl DoMethod for Admin {
         // Monitors add queries of their own; ours alone mean something.
         let target = request.target();
         match target.split(|byte| *byte == b'?').next().unwrap_or_default() {
-            b"/" => reply(http, ok, "text/html; charset=utf-8", &unpack(PAGE)),
+            b"/" => reply(http, ok, "text/html; charset=utf-8", &unpack(&PAGE)),
             b"/healthz" => reply(http, ok, TEXT, b"alive\n"),
             b"/readyz" => {
                 let (ready, text) = self.snapshot().readiness();
