@@ -102,26 +102,32 @@ fn no_free_place_is_forgotten() {
     });
 }
 
-/// The one that was out is well again, and the other one dies: only one request tries the first, and those that have met
-/// the failure of the second wait for what comes of it.
-#[test]
-fn requests_wait_for_the_trial_of_the_only_backend_that_is_left() {
-    let (go, waiting) = (Cue::default(), Cue::default());
+/// A backend that answers `first` to each request that `go` lets through, and `tells` of each; before it is `well_again` it
+/// closes all connections, and is out. The other one, which refuses, is the last one that is in.
+fn one_out(go: &Cue, tells: &Cue) -> (ScriptedBackend, RefusingPort, Arc<AtomicBool>, Proxy) {
     let (well_again, dead) = (Arc::new(AtomicBool::new(false)), RefusingPort::new());
-    let (is_well, cue, tells) = (Arc::clone(&well_again), go.clone(), waiting.clone());
+    let (is_well, go, tells) = (Arc::clone(&well_again), go.clone(), tells.clone());
     let first = ScriptedBackend::running(move |connection: &mut Connection| {
         while is_well.load(Ordering::Relaxed) && connection.request().is_some() {
             tells.give();
-            cue.wait();
+            go.wait();
             connection.send(&ok("first"));
         }
     });
     let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s", "--workers", "2"];
     let proxy = Proxy::before(&[first.at(), dead.address().to_string()], &flags);
-    // The first fails twice and is out; the second, which refuses, is the last one that is in.
     for _ in 0..6 {
         proxy.send(get("/")).reply();
     }
+    (first, dead, well_again, proxy)
+}
+
+/// The one that was out is well again, and the other one dies: only one request tries the first, and those that have met
+/// the failure of the second wait for what comes of it.
+#[test]
+fn requests_wait_for_the_trial_of_the_only_backend_that_is_left() {
+    let (go, waiting) = (Cue::default(), Cue::default());
+    let (_first, _dead, well_again, proxy) = one_out(&go, &waiting);
     well_again.store(true, Ordering::Relaxed);
     let mut clients: Vec<_> = (0..5).map(|_| proxy.send(get("/"))).collect();
     waiting.wait();
@@ -136,19 +142,7 @@ fn requests_wait_for_the_trial_of_the_only_backend_that_is_left() {
 #[test]
 fn a_slow_client_of_a_trial_turns_nobody_away_who_waits_for_another() {
     let go = Cue::default();
-    let (well_again, dead) = (Arc::new(AtomicBool::new(false)), RefusingPort::new());
-    let (is_well, cue) = (Arc::clone(&well_again), go.clone());
-    let first = ScriptedBackend::running(move |connection: &mut Connection| {
-        while is_well.load(Ordering::Relaxed) && connection.request().is_some() {
-            cue.wait();
-            connection.send(&ok("first"));
-        }
-    });
-    let flags = ["--balance", "round-robin", "--set", "backends.fail_timeout=60s", "--workers", "2"];
-    let proxy = Proxy::before(&[first.at(), dead.address().to_string()], &flags);
-    for _ in 0..6 {
-        proxy.send(get("/")).reply();
-    }
+    let (first, _dead, well_again, proxy) = one_out(&go, &Cue::default());
     let before = first.connections();
     let reached = |count| eventually(|| "a trial".to_owned(), || first.connections() == before + count);
     well_again.store(true, Ordering::Relaxed);
