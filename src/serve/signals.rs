@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::{SigSet, Signal, raise};
 
+use self::queue::Queue;
 use crate::threads;
 
 /// Those that mean something to us.
@@ -67,8 +68,6 @@ impl Starting {
 fn cannot(error: impl Into<io::Error>) -> String {
     format!("cannot handle signals: {}", error.into())
 }
-
-use queue::Queue;
 
 /// A descriptor: `SigSet::wait`, as below, has in it the names of all errors, 5 KB of them.
 #[cfg(target_os = "linux")]

@@ -200,8 +200,8 @@ impl LoadBalancer {
         cx: &Context<'_>,
     ) -> Result<Got, Error> {
         let (worker, now): (&Worker, _) = (cx.worker, cx.now);
-        // This group's first, then those of all others.
         let mut once_more = true; // Another worker may just have closed what there was.
+        // This group's first, then those of all others.
         let give_up_idle = || self.close_idle() > 0 || cx.handler.give_up_idle() > 0;
         let patience = self.settings.settings.timeouts.connect;
         let mut progress = begun.map(|attempt| attempt.go_on(patience, worker, now));
